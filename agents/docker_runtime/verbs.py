@@ -1,0 +1,218 @@
+"""Synchronous verbs through docker-py; the followers are in their own modules."""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import docker
+import requests
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+
+from agents import cgroups, sockets
+from agents.docker_runtime import followers, images
+from agents.docker_runtime.hardening import host_config
+from agents.errors import (
+    AgentUnavailable,
+    ContainerMissing,
+    EngineUnavailable,
+    ImageMissing,
+    StartFailed,
+)
+from agents.runtime import (
+    Container,
+    ContainerEvent,
+    ContainerSpec,
+    ContainerStatus,
+    EngineDescription,
+    LogEntry,
+    Usage,
+)
+
+CHECK_SECONDS = 3
+# Creating and starting take well below a second; on a machine that is out of breath, more.
+VERB_SECONDS = 20
+DEFAULT_URL = "unix:///var/run/docker.sock"
+API_VERSION = "1.41"
+
+
+def engine_url() -> str:
+    url = os.environ.get("DOCKER_HOST") or DEFAULT_URL
+    if url.startswith("ssh://"):
+        raise EngineUnavailable(
+            "An engine behind ssh:// cannot be followed. Open a tunnel, ssh -NL "
+            "/tmp/docker.sock:/var/run/docker.sock HOST, and set "
+            "DOCKER_HOST=unix:///tmp/docker.sock"
+        )
+    return url
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn Docker's and its HTTP client's errors into ours."""
+    try:
+        yield
+    except ImageNotFound as error:
+        raise ImageMissing(error.explanation) from error
+    except NotFound as error:
+        raise ContainerMissing(error.explanation) from error
+    except APIError as error:
+        raise EngineUnavailable(f"The container engine refused: {error.explanation}") from error
+    # Anything that is neither of these is a bug of ours and must not be hidden.
+    except (DockerException, requests.RequestException) as error:
+        raise EngineUnavailable(
+            f"The container engine at {engine_url()} does not answer: start it, "
+            "or set DOCKER_HOST to one that runs"
+        ) from error
+
+
+class DockerRuntime:
+    def __init__(self) -> None:
+        # Nothing is asked of the engine before a call: it may be away when Trinity starts.
+        # requests keeps a pool of connections, so that threads may share a client.
+        self._checker = self._client(CHECK_SECONDS)
+        self._api = self._client(VERB_SECONDS)
+
+    @staticmethod
+    def _client(seconds: int) -> Any:
+        return docker.APIClient(engine_url(), version=API_VERSION, timeout=seconds)
+
+    def check(self) -> None:
+        with translated():
+            self._checker.ping()
+
+    def describe(self) -> EngineDescription:
+        with translated():
+            told = self._checker.info()
+        return EngineDescription(told["ID"], told["Name"], told["NCPU"], told["MemTotal"])
+
+    def has_image(self, image: str) -> bool:
+        try:
+            with translated():
+                self._api.inspect_image(image)
+        except ImageMissing:
+            return False
+        return True
+
+    def build_image(self, image: str, report: Callable[[str], None]) -> None:
+        with translated():
+            images.build(self._client(images.BUILD_SECONDS), image, report)
+
+    def create(self, spec: ContainerSpec) -> str:
+        try:
+            with translated():
+                created = self._api.create_container(
+                    spec.image,
+                    name=spec.name,
+                    labels=spec.labels,
+                    environment=spec.environment,
+                    host_config=self._api.create_host_config(**host_config(spec)),
+                )
+        except EngineUnavailable as error:
+            if not _is_conflict(error):
+                raise
+            return self._adopt(spec)
+        return str(created["Id"])
+
+    def _adopt(self, spec: ContainerSpec) -> str:
+        with translated():
+            found = self._api.inspect_container(spec.name)
+        if found["Config"]["Labels"].get("trinity.spec") != spec.labels.get("trinity.spec"):
+            raise StartFailed(f"The engine has another container of the name {spec.name}")
+        return str(found["Id"])
+
+    def start(self, container_id: str) -> None:
+        try:
+            with translated():
+                self._api.start(container_id)
+        except EngineUnavailable as error:
+            if isinstance(error.__cause__, APIError):
+                raise StartFailed(str(error)) from error
+            raise
+
+    def stop(self, container_id: str, *, grace_seconds: int = 10) -> None:
+        with suppress(ContainerMissing), translated():
+            self._api.stop(container_id, timeout=grace_seconds)
+
+    def remove(self, container_id: str) -> None:
+        with suppress(ContainerMissing), translated():
+            self._api.remove_container(container_id, force=True)
+
+    def remove_volume(self, name: str) -> None:
+        with suppress(ContainerMissing), translated():
+            self._api.remove_volume(name)
+
+    def inspect(self, container_id: str) -> Container:
+        with translated():
+            found = self._api.inspect_container(container_id)
+        state = found["State"]
+        return Container(
+            id=found["Id"],
+            name=found["Name"].lstrip("/"),
+            status=_status(state["Status"]),
+            labels=found["Config"]["Labels"] or {},
+            exit_code=state["ExitCode"],
+            out_of_memory=state["OOMKilled"],
+            started_at=_time(state["StartedAt"]),
+            finished_at=_time(state["FinishedAt"]),
+            pid=state["Pid"] or None,
+        )
+
+    def containers(self, *, instance: str) -> list[Container]:
+        # The raw list: docker-py's containers.list() would inspect each of them.
+        with translated():
+            found = self._api.containers(
+                all=True, filters={"label": f"trinity.instance={instance}"}
+            )
+        return [
+            Container(
+                id=each["Id"],
+                name=each["Names"][0].lstrip("/"),
+                status=_status(each["State"]),
+                labels=each["Labels"],
+            )
+            for each in found
+        ]
+
+    def connect(self, container_id: str, run_directory: Path) -> socket.socket:
+        connection = sockets.connect(run_directory)
+        pid = sockets.peer_pid(connection)
+        if pid and not cgroups.belongs_to(pid, container_id):
+            connection.close()
+            raise AgentUnavailable("Something else than the agent listens on its socket")
+        return connection
+
+    def events(self, *, instance: str) -> AsyncIterator[ContainerEvent | None]:
+        return followers.events(engine_url(), instance=instance)
+
+    def log(
+        self, container_id: str, *, since_ns: int, follow: bool
+    ) -> AsyncIterator[list[LogEntry]]:
+        return followers.log(engine_url(), container_id, since_ns=since_ns, follow=follow)
+
+    def usage(self, containers: Iterable[Container]) -> dict[str, Usage]:
+        return cgroups.usage(containers)
+
+
+def _is_conflict(error: EngineUnavailable) -> bool:
+    return isinstance(error.__cause__, APIError) and error.__cause__.status_code == 409
+
+
+def _status(status: str) -> ContainerStatus:
+    match status:
+        case "running" | "paused" | "restarting":
+            return ContainerStatus.RUNNING
+        case "created":
+            return ContainerStatus.CREATED
+        case _:
+            return ContainerStatus.EXITED
+
+
+def _time(stamp: str) -> datetime | None:
+    # Docker's "never" is the year 1.
+    if stamp.startswith("0001"):
+        return None
+    return datetime.fromisoformat(stamp[:19]).replace(tzinfo=UTC)

@@ -1,0 +1,319 @@
+"""What is done to agents: create, start, stop, restart, delete.
+
+Each verb claims the agent, records its intent, acts on the engine, and records the outcome
+with the release of the claim. A process that dies in between leaves a claim whose holder is
+gone; ``agents.reconcile`` finishes it.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from agents import containers, live, sockets, wire
+from agents.errors import (
+    AgentUnavailable,
+    Busy,
+    ContainerMissing,
+    EngineUnavailable,
+    ImageMissing,
+    ImageNotAllowed,
+    NameTaken,
+    StartFailed,
+    UnknownTemplate,
+)
+from agents.limits import check_cpu, check_memory
+from agents.models import Agent, Host, Log, clean_name
+from agents.runtime import Container, ContainerStatus, get_runtime
+from trinity.audit import Actor, recorded
+from trinity.errors import Forbidden, TrinityError
+from trinity.models import User
+
+READY_SECONDS = 20
+READY_STEP_SECONDS = 0.02
+DELETE_WAIT_SECONDS = 20
+DEFAULT_TEMPLATE = "local:default"
+TEMPLATES = (DEFAULT_TEMPLATE,)
+
+Verb = Agent.Verb
+Status = Agent.Status
+
+
+@dataclass(frozen=True, slots=True)
+class NewAgent:
+    """What a person says of an agent that shall be."""
+
+    owner: User
+    name: str
+    type: str = "business-assistant"
+    template: str = DEFAULT_TEMPLATE
+    image: str = "trinity-agent-base:latest"
+    #: None is the template's own, also when that changes later.
+    memory: str | None = None
+    cpu: str | None = None
+    github_repo: str = ""
+    description: str = ""
+    tags: list[str] = field(default_factory=list)
+
+
+def create(actor: Actor, new: NewAgent) -> Agent:
+    """Record the agent and bring it to running.
+
+    Raises InvalidName, NameTaken, UnknownTemplate, ImageNotAllowed, InvalidLimit; and
+    EngineUnavailable or StartFailed, after which nothing of the agent is left.
+    An image that is still to be built leaves it ``starting``: the supervisor goes on.
+    """
+    name = clean_name(new.name)
+    with recorded(actor, "create", "agent", name):
+        _check(new)
+        _check_engine()
+        agent = _insert(name, new)
+        live.announce_from_thread(agent, "agent_created")
+        try:
+            bring_up(agent)
+        except ImageMissing:
+            agent.release(status=Status.STARTING, status_reason="the image is being built")
+            live.wake_supervisor()
+        except TrinityError:
+            erase(agent)
+            raise
+        live.announce_from_thread(agent, "agent_started")
+    return agent
+
+
+def _check(new: NewAgent) -> None:
+    if new.template not in TEMPLATES:
+        raise UnknownTemplate(
+            f"Unknown template {new.template!r}: must be one of {', '.join(TEMPLATES)}"
+        )
+    if new.image not in settings.TRINITY_IMAGES:
+        raise ImageNotAllowed(
+            f"Image {new.image!r} is not allowed: must be one of "
+            f"{', '.join(settings.TRINITY_IMAGES)}"
+        )
+    if new.memory is not None:
+        check_memory(new.memory)
+    if new.cpu is not None:
+        check_cpu(new.cpu)
+
+
+def _check_engine() -> Host:
+    """Raise EngineUnavailable at once while it is recorded as away, else after 3 s at most."""
+    host = Host.objects.local()
+    if host.away_since:
+        raise EngineUnavailable(f"The container engine is away: {host.away_reason}")
+    get_runtime().check()
+    return host
+
+
+def _insert(name: str, new: NewAgent) -> Agent:
+    """The row comes first and is committed with its claim: no container without one."""
+    agent = Agent(
+        name=name,
+        owner=new.owner,
+        type=new.type,
+        template=new.template,
+        image=new.image,
+        memory_limit=new.memory,
+        cpu_limit=new.cpu,
+        github_repo=new.github_repo,
+        description=new.description,
+        tags=new.tags,
+        host=Host.objects.local(),
+    )
+    try:
+        with transaction.atomic():
+            agent.log = Log.objects.create()
+            agent.save()
+            agent.claim(Verb.CREATE)
+    except IntegrityError as error:
+        # The constraint decides, not a query before it: two requests may race.
+        raise NameTaken("Agent already exists") from error
+    return agent
+
+
+def start(agent: Agent, actor: Actor) -> None:
+    """Bring the agent up; nothing happens when it runs."""
+    with recorded(actor, "start", "agent", agent.name), _claimed(agent, Verb.START):
+        if not _runs(agent):
+            agent.record(desired=Agent.Desired.RUNNING, status=Status.STARTING)
+            live.announce_from_thread(agent, "agent_status")
+            bring_up(agent)
+    live.announce_from_thread(agent, "agent_started")
+
+
+def stop(agent: Agent, actor: Actor, *, grace_seconds: int = 10) -> None:
+    """Take the agent down; nothing happens when it does not run."""
+    with recorded(actor, "stop", "agent", agent.name), _claimed(agent, Verb.STOP):
+        agent.record(desired=Agent.Desired.STOPPED)
+        take_down(agent, grace_seconds=grace_seconds)
+        agent.release(status=Status.STOPPED)
+    live.announce_from_thread(agent, "agent_stopped")
+
+
+def restart(agent: Agent, actor: Actor, *, grace_seconds: int = 10) -> None:
+    with recorded(actor, "restart", "agent", agent.name), _claimed(agent, Verb.RESTART):
+        agent.record(desired=Agent.Desired.RUNNING)
+        take_down(agent, grace_seconds=grace_seconds)
+        agent.record(status=Status.STARTING)
+        live.announce_from_thread(agent, "agent_status")
+        bring_up(agent)
+    live.announce_from_thread(agent, "agent_started")
+
+
+def delete(agent: Agent, actor: Actor) -> None:
+    """Hide the agent at once, then remove its container, its volumes and its row.
+
+    It waits for a verb under way. When the engine goes meanwhile, the supervisor ends it.
+    """
+    if agent.is_system:
+        raise Forbidden("A system agent cannot be deleted")
+    with recorded(actor, "delete", "agent", agent.name):
+        _check_engine()
+        agent.record(deleting=True)
+        live.announce_from_thread(agent, "agent_deleted")
+        _wait_for_claim(agent)
+        erase(agent)
+
+
+def _wait_for_claim(agent: Agent) -> None:
+    deadline = time.monotonic() + DELETE_WAIT_SECONDS
+    while True:
+        try:
+            agent.claim(Verb.DELETE)
+        except Busy:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+@contextmanager
+def _claimed(agent: Agent, verb: Verb) -> Iterator[None]:
+    """Hold the agent for one verb; a failure is recorded with the release."""
+    _check_engine()
+    agent.claim(verb)
+    try:
+        yield
+    except TrinityError as error:
+        agent.release(status=Status.ERROR, status_reason=str(error)[:300])
+        live.announce_from_thread(agent, "agent_status")
+        raise
+    finally:
+        if agent.verb:
+            agent.release()
+
+
+def _runs(agent: Agent) -> bool:
+    if agent.status != Status.RUNNING:
+        return False
+    container = _inspect(agent)
+    return container is not None and container.status is ContainerStatus.RUNNING
+
+
+def _inspect(agent: Agent) -> Container | None:
+    if not agent.container_id:
+        return None
+    try:
+        return get_runtime().inspect(agent.container_id)
+    except ContainerMissing:
+        return None
+
+
+def bring_up(agent: Agent) -> None:
+    """Create the container unless there is one, start it, wait until its server answers.
+
+    Safe to repeat after any step of an earlier attempt. Releases the claim when it is done.
+    """
+    runtime = get_runtime()
+    container_id = _container_of(agent)
+    runtime.start(container_id)
+    await_ready(agent)
+    started_at = runtime.inspect(container_id).started_at
+    agent.release(status=Status.RUNNING, started_at=started_at)
+
+
+def _container_of(agent: Agent) -> str:
+    if agent.container_id and _inspect(agent) is None:
+        # Removed behind our back: what it left in its run directory is not for the next one.
+        sockets.remove_run_directory(containers.run_directory(agent))
+        agent.record(generation=agent.generation + 1, container_id="")
+    runtime, spec = get_runtime(), containers.spec_of(agent)
+    # The name is made of agent and generation, so this finds the container of an attempt
+    # that was killed before it could record the id.
+    sockets.make_run_directory(spec.run_directory, containers.server_key(agent))
+    container_id = runtime.create(spec)
+    if container_id != agent.container_id:
+        agent.record(
+            container_id=container_id,
+            applied_memory_bytes=spec.limits.memory_bytes,
+            applied_cpus=spec.limits.cpus,
+        )
+    return container_id
+
+
+def await_ready(agent: Agent) -> None:
+    """Return when the server of this generation has proved itself; raise StartFailed."""
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        try:
+            generation = _generation(agent)
+        except AgentUnavailable as error:
+            _check_alive(agent)
+            if time.monotonic() > deadline:
+                raise StartFailed(f"{agent.name} did not come up: {error}") from error
+            time.sleep(READY_STEP_SECONDS)
+        else:
+            if generation != agent.generation:
+                raise StartFailed(f"{agent.name} answers as generation {generation}")
+            return
+
+
+def _generation(agent: Agent) -> int:
+    directory = containers.run_directory(agent)
+    connection = get_runtime().connect(agent.container_id, directory)
+    return wire.generation_of(connection, containers.server_key(agent))
+
+
+def _check_alive(agent: Agent) -> None:
+    container = get_runtime().inspect(agent.container_id)
+    if container.status is not ContainerStatus.RUNNING:
+        raise StartFailed(
+            f"{agent.name} ended while it came up, with exit code {container.exit_code}: "
+            "its log says more"
+        )
+
+
+def take_down(agent: Agent, *, grace_seconds: int) -> None:
+    agent.record(status=Status.STOPPING)
+    live.announce_from_thread(agent, "agent_status")
+    get_runtime().stop(agent.container_id, grace_seconds=grace_seconds)
+
+
+def erase(agent: Agent) -> None:
+    """Remove all there is of an agent, the row last. Safe to repeat."""
+    agent.record(deleting=True)
+    runtime, spec = get_runtime(), containers.spec_of(agent)
+    try:
+        # By name: the id may not have been recorded yet.
+        runtime.remove(spec.name)
+        runtime.remove_volume(spec.workspace_volume)
+        runtime.remove_volume(spec.spool_volume)
+    except EngineUnavailable:
+        agent.release()
+        live.wake_supervisor()
+        return
+    sockets.remove_run_directory(spec.run_directory)
+    erase_row(agent)
+
+
+def erase_row(agent: Agent) -> None:
+    with transaction.atomic():
+        logs = Log.objects.filter(operation__agent=agent).values_list("pk", flat=True)
+        log_ids = [*logs, agent.log_id]
+        agent.delete()
+        Log.objects.filter(pk__in=log_ids).delete()

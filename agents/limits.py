@@ -1,0 +1,27 @@
+"""The memory and CPU limits that may be asked for, and what they come to."""
+
+from agents.errors import InvalidLimit
+
+MEMORY_CHOICES = ("1g", "2g", "4g", "8g", "16g", "32g", "64g")
+CPU_CHOICES = ("1", "2", "4", "8", "16")
+
+
+def check_memory(text: str) -> str:
+    if text not in MEMORY_CHOICES:
+        choices = ", ".join(MEMORY_CHOICES)
+        raise InvalidLimit(f"Invalid memory value. Must be one of: {choices}")
+    return text
+
+
+def check_cpu(text: str) -> str:
+    if text not in CPU_CHOICES:
+        raise InvalidLimit(f"Invalid CPU value. Must be one of: {', '.join(CPU_CHOICES)}")
+    return text
+
+
+def memory_bytes(text: str) -> int:
+    return int(text.removesuffix("g")) * 1024**3
+
+
+def cpus(text: str) -> float:
+    return float(text)

@@ -1,0 +1,51 @@
+"""From the bytes of a program's output to lines of text."""
+
+import codecs
+
+# A longer line is split: no reader has to hold more than this at once.
+LINE_BYTES = 64 * 1024
+
+
+class LineSplitter:
+    """Cuts one stream's bytes, however they arrive, into lines; keeps the unfinished rest."""
+
+    def __init__(self, rest: bytes = b"") -> None:
+        self.rest = rest
+
+    def feed(self, received: bytes) -> list[str]:
+        """Return the lines that are complete now."""
+        *whole, rest = (self.rest + received).split(b"\n")
+        lines = [piece for line in whole for piece in _pieces(line.removesuffix(b"\r"))]
+        while len(rest) > LINE_BYTES:
+            cut = _boundary(rest)
+            lines.append(rest[:cut])
+            rest = rest[cut:]
+        self.rest = rest
+        return [decode(line) for line in lines]
+
+    def finish(self) -> list[str]:
+        """Return what was written without a newline at its end."""
+        rest, self.rest = self.rest, b""
+        return [decode(rest)] if rest else []
+
+
+def decode(line: bytes) -> str:
+    """Undecodable bytes are replaced, and NUL, which PostgreSQL cannot store."""
+    return codecs.decode(line, "utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _pieces(line: bytes) -> list[bytes]:
+    pieces = []
+    while len(line) > LINE_BYTES:
+        cut = _boundary(line)
+        pieces.append(line[:cut])
+        line = line[cut:]
+    return [*pieces, line]
+
+
+def _boundary(line: bytes) -> int:
+    """Where to cut a line that is too long: not inside a character of several bytes."""
+    cut = LINE_BYTES
+    while cut > LINE_BYTES - 4 and line[cut] & 0xC0 == 0x80:
+        cut -= 1
+    return cut

@@ -1,0 +1,189 @@
+"""Log chunks: append with sequence numbers, read from a number on.
+
+Readers share what one of them has read: a chunk is taken from the database once, however many
+viewers follow the log.
+"""
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from typing import Any
+
+from agents import database
+from agents.models import Log, LogChunk
+
+READ_CHUNKS = 16
+CACHE_BYTES = 32 * 1024**2
+TRUNCATED = "[... logs truncated at 10MB limit ...]"
+
+Line = tuple[bool, str]  # whether it came by standard error, and its text
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Successive lines as they are handed to viewers; rendered once, however many there are."""
+
+    first_seq: int
+    lines: list[str]
+
+    @property
+    def last_seq(self) -> int:
+        return self.first_seq + len(self.lines) - 1
+
+    @cached_property
+    def size(self) -> int:
+        return sum(map(len, self.lines)) + len(self.lines)
+
+    @cached_property
+    def json(self) -> str:
+        """The lines as a JSON array."""
+        return json.dumps(self.lines, ensure_ascii=False)
+
+    @cached_property
+    def events(self) -> bytes:
+        """The lines as server-sent events, one each, with their numbers."""
+        events = [
+            f'id: {seq}\ndata: {{"type": "log", "content": {json.dumps(line)}}}\n\n'
+            for seq, line in enumerate(self.lines, self.first_seq)
+        ]
+        return "".join(events).encode()
+
+    def after(self, seq: int) -> "Chunk":
+        """The part behind a number."""
+        skip = max(0, seq + 1 - self.first_seq)
+        return Chunk(self.first_seq + skip, self.lines[skip:]) if skip else self
+
+
+def append(
+    log_id: int, lines: Sequence[Line], cursor: dict[str, Any], *, cap_bytes: int | None = None
+) -> int:
+    """Add lines at the end and record where their source goes on; return the last number.
+
+    For the writer of the log only, inside its transaction. Behind the cap, which counts the
+    text with its newlines, one line says so and nothing follows.
+    """
+    log = Log.objects.get(pk=log_id)
+    if log.truncated:
+        kept: Sequence[Line] = []
+    elif cap_bytes is None:
+        kept = lines
+    else:
+        kept, log.truncated = _fit(lines, cap_bytes - log.byte_count)
+    if kept:
+        _add_chunk(log, kept)
+    log.cursor = cursor
+    log.save(update_fields=["last_seq", "byte_count", "truncated", "cursor"])
+    return log.last_seq
+
+
+def _add_chunk(log: Log, lines: Sequence[Line]) -> None:
+    text = "\n".join(line for _, line in lines)
+    first, last = log.last_seq + 1, log.last_seq + len(lines)
+    LogChunk.objects.create(
+        log=log, first_seq=first, last_seq=last, streams=_streams(lines), text=text
+    )
+    log.last_seq = last
+    log.byte_count += len(text.encode()) + 1
+
+
+def _fit(lines: Sequence[Line], room: int) -> tuple[Sequence[Line], bool]:
+    """The lines that fit, the last of them cut to the byte; and whether any was cut."""
+    for index, (is_stderr, text) in enumerate(lines):
+        size = len(text.encode()) + 1
+        if size > room:
+            cut = text.encode()[: max(room, 0)].decode(errors="ignore")
+            rest = [(is_stderr, cut)] if cut else []
+            return [*lines[:index], *rest, (False, TRUNCATED)], True
+        room -= size
+    return lines, False
+
+
+def _streams(lines: Sequence[Line]) -> str:
+    runs = [(is_stderr, len(list(run))) for is_stderr, run in groupby(lines, lambda line: line[0])]
+    if not any(is_stderr for is_stderr, _ in runs):
+        return ""
+    lengths = [length for _, length in runs]
+    return ",".join(map(str, [0, *lengths] if runs[0][0] else lengths))
+
+
+def tail(log_id: int, count: int) -> tuple[list[str], int]:
+    """The last lines, and the number of the very last one."""
+    newest_first: list[str] = []
+    last_seq = 0
+    for chunk in LogChunk.objects.filter(log_id=log_id).order_by("-last_seq").iterator(READ_CHUNKS):
+        last_seq = last_seq or chunk.last_seq
+        newest_first += reversed(chunk.text.split("\n"))
+        if len(newest_first) >= count:
+            break
+    return newest_first[:count][::-1], last_seq
+
+
+def last_seq(log_id: int) -> int:
+    return Log.objects.values_list("last_seq", flat=True).get(pk=log_id)
+
+
+def first_seq(log_id: int) -> int:
+    """The number of the oldest line that is kept; 0 for an empty log."""
+    oldest = LogChunk.objects.filter(log_id=log_id).order_by("last_seq").first()
+    return oldest.first_seq if oldest else 0
+
+
+def chunks_after(log_id: int, seq: int, *, limit: int = READ_CHUNKS) -> list[Chunk]:
+    """The next chunks that hold lines behind a number; the first may begin before it."""
+    found = LogChunk.objects.filter(log_id=log_id, last_seq__gt=seq).order_by("last_seq")[:limit]
+    return [Chunk(chunk.first_seq, chunk.text.split("\n")) for chunk in found]
+
+
+def lines_after(log_id: int, seq: int, count: int) -> list[tuple[int, str]]:
+    """At most so many lines behind a number, each with its own."""
+    found: list[tuple[int, str]] = []
+    while len(found) < count and (chunks := chunks_after(log_id, seq)):
+        for chunk in chunks:
+            rest = chunk.after(seq)
+            found += enumerate(rest.lines, rest.first_seq)
+            seq = rest.last_seq
+    return found[:count]
+
+
+class ChunkCache:
+    """Chunks by where they begin, so that viewers at the same place share one read."""
+
+    def __init__(self, limit_bytes: int = CACHE_BYTES) -> None:
+        self._limit = limit_bytes
+        self._size = 0
+        self._chunks: OrderedDict[tuple[int, int], Chunk] = OrderedDict()
+        self._reads: dict[tuple[int, int], asyncio.Task[list[Chunk]]] = {}
+
+    async def after(self, log_id: int, seq: int) -> Chunk | None:
+        """The next lines behind a number, or None when there are none yet."""
+        key = (log_id, seq + 1)
+        if (chunk := self._chunks.get(key)) is not None:
+            self._chunks.move_to_end(key)
+            return chunk
+        read = self._reads.get(key)
+        if read is None:
+            read = asyncio.create_task(database.read(chunks_after, log_id, seq))
+            self._reads[key] = read
+            read.add_done_callback(lambda _done: self._reads.pop(key, None))
+        # Shielded: a viewer that leaves must not take the read away from the others.
+        chunks = await asyncio.shield(read)
+        for chunk in chunks:
+            self._keep(log_id, chunk)
+        return chunks[0].after(seq) if chunks else None
+
+    def _keep(self, log_id: int, chunk: Chunk) -> None:
+        key = (log_id, chunk.first_seq)
+        if key in self._chunks:
+            return
+        self._chunks[key] = chunk
+        self._size += chunk.size
+        while self._size > self._limit:
+            _, dropped = self._chunks.popitem(last=False)
+            self._size -= dropped.size
+
+
+cache = ChunkCache()

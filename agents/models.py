@@ -1,0 +1,360 @@
+"""Agents, those they are shared with, the host that carries them, and logs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self
+from uuid import uuid4
+
+from django.conf import settings
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from agents import process
+from agents.errors import Busy, InvalidName
+from agents.limits import CPU_CHOICES, MEMORY_CHOICES, cpus, memory_bytes
+from agents.runtime import Limits
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+    from trinity.models import User
+
+
+class HostManager(models.Manager["Host"]):
+    def local(self) -> Host:
+        """Return the one host there is, made when first asked for."""
+        return self.get_or_create(name="local")[0]
+
+
+def new_instance() -> str:
+    return uuid4().hex[:12]
+
+
+class Host(models.Model):
+    """A machine with a container engine, and who may act on it at present (the lease)."""
+
+    LEASE = timedelta(seconds=10)
+
+    name = models.CharField(max_length=63, unique=True)
+    #: Tells this installation's containers from any other's on the same engine.
+    instance = models.CharField(max_length=12, default=new_instance, editable=False)
+    engine_id = models.CharField(max_length=100, blank=True, editable=False)
+    cpus = models.PositiveIntegerField(null=True, editable=False)
+    memory_bytes = models.PositiveBigIntegerField(null=True, editable=False)
+    away_since = models.DateTimeField(null=True, editable=False)
+    away_reason = models.CharField(max_length=300, blank=True, editable=False)
+    lease_holder = models.CharField(max_length=150, blank=True, editable=False)
+    lease_epoch = models.PositiveBigIntegerField(default=0, editable=False)
+    lease_expires_at = models.DateTimeField(null=True, editable=False)
+
+    objects = HostManager()
+
+    def __str__(self) -> str:
+        return self.name
+
+    def take_lease(self, holder: str) -> int | None:
+        """Return the new epoch, or None while another living supervisor holds the lease."""
+        free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=Now())
+        if self.lease_holder and process.is_gone(self.lease_holder):
+            # Killed on this machine: no need to wait until its lease runs out.
+            free |= Q(lease_holder=self.lease_holder)
+        taken = Host.objects.filter(free, pk=self.pk).update(
+            lease_holder=holder,
+            lease_epoch=F("lease_epoch") + 1,
+            lease_expires_at=Now() + self.LEASE,
+        )
+        self.refresh_from_db()
+        return self.lease_epoch if taken and self.lease_holder == holder else None
+
+    def renew_lease(self, epoch: int) -> bool:
+        held = Host.objects.filter(pk=self.pk, lease_epoch=epoch)
+        return bool(held.update(lease_expires_at=Now() + self.LEASE))
+
+    def release_lease(self, epoch: int) -> None:
+        held = Host.objects.filter(pk=self.pk, lease_epoch=epoch)
+        held.update(lease_expires_at=None, lease_holder="")
+
+    def record_here(self, *, engine_id: str, cpus: int, memory_bytes: int) -> bool:
+        """Return whether the engine was recorded as away until now."""
+        was_away = self.away_since is not None
+        self.engine_id, self.cpus, self.memory_bytes = engine_id, cpus, memory_bytes
+        self.away_since, self.away_reason = None, ""
+        self.save(update_fields=["engine_id", "cpus", "memory_bytes", "away_since", "away_reason"])
+        return was_away
+
+    def record_away(self, reason: str) -> bool:
+        """Return whether this is news."""
+        here = Host.objects.filter(pk=self.pk, away_since=None)
+        news = here.update(away_since=timezone.now(), away_reason=reason[:300])
+        if news:
+            self.refresh_from_db()
+        return bool(news)
+
+
+class Log(models.Model):
+    """Lines with sequence numbers from 1 on; Trinity's own, so it outlives any container."""
+
+    last_seq = models.PositiveBigIntegerField(default=0)
+    byte_count = models.PositiveBigIntegerField(default=0)
+    truncated = models.BooleanField(default=False)
+    #: Where its source goes on: committed together with the lines that came before it.
+    cursor = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return f"log {self.pk}"
+
+
+class LogChunk(models.Model):
+    """Successive lines of a log, written at once. ``text`` has one newline between two lines."""
+
+    log = models.ForeignKey(Log, models.CASCADE, related_name="chunks")
+    first_seq = models.PositiveBigIntegerField()
+    last_seq = models.PositiveBigIntegerField()
+    #: Lengths of runs that alternate, standard output first: "3,1" is three lines and one of
+    #: standard error. Empty when all is standard output.
+    streams = models.TextField(blank=True)
+    text = models.TextField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint("log", "last_seq", name="log_chunk_position")]
+
+    def __str__(self) -> str:
+        return f"{self.log} {self.first_seq}-{self.last_seq}"
+
+
+class AgentQuerySet(models.QuerySet["Agent"]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Agents that the user owns or has a share of; all of them for an administrator."""
+        return self._granted(user, Share.Role.values)
+
+    def operable_by(self, user: User | AnonymousUser) -> Self:
+        """Agents that the user may start, stop, restart and run operations on."""
+        return self._granted(user, [Share.Role.OPERATOR])
+
+    def owned_by(self, user: User | AnonymousUser) -> Self:
+        """Agents that the user may reconfigure, share and delete."""
+        return self._granted(user, [])
+
+    def present(self) -> Self:
+        return self.filter(deleting=False)
+
+    def for_list(self, user: User | AnonymousUser) -> Self:
+        """All that one row of a list shows, in one query."""
+        shares = Share.objects.unexpired().filter(agent=OuterRef("pk"), email=user_email(user))
+        return self.select_related("owner", "host").annotate(shared_with_user=Exists(shares))
+
+    def _granted(self, user: User | AnonymousUser, roles: Collection[str]) -> Self:
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        present = self.present()
+        if user.is_superuser:
+            return present
+        # A subquery and not a join: a join would repeat the agent once per share.
+        shares = Share.objects.unexpired().filter(
+            agent=OuterRef("pk"), email=user.email, role__in=roles
+        )
+        return present.filter(Q(owner=user) | Exists(shares))
+
+
+def user_email(user: User | AnonymousUser) -> str:
+    return user.email if user.is_authenticated else ""
+
+
+class Agent(models.Model):
+    """A person's agent: what it should be, and what was last observed of its container.
+
+    The fields of the second half are written by ``agents.lifecycle`` and the supervisor only.
+    """
+
+    class Desired(models.TextChoices):
+        RUNNING = "running"
+        STOPPED = "stopped"
+
+    class Status(models.TextChoices):
+        RUNNING = "running"
+        STOPPED = "stopped"
+        STARTING = "starting"
+        STOPPING = "stopping"
+        ERROR = "error"
+        MISSING = "missing"
+
+    class Verb(models.TextChoices):
+        CREATE = "create"
+        START = "start"
+        STOP = "stop"
+        RESTART = "restart"
+        DELETE = "delete"
+
+    # A verb is done or given up within this time, so a claim this old is abandoned.
+    CLAIM = timedelta(seconds=90)
+
+    name = models.CharField(max_length=63)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="agents")
+    type = models.CharField(max_length=63, default="business-assistant")
+    description = models.TextField(blank=True, max_length=4000)
+    tags = models.JSONField(default=list, blank=True)
+    template = models.CharField(max_length=100, default="local:default")
+    image = models.CharField(max_length=255, default="trinity-agent-base:latest")
+    github_repo = models.CharField(max_length=255, blank=True)
+    # Null means the template's own limit, which is no text.
+    memory_limit = models.CharField(  # noqa: DJ001
+        max_length=8, null=True, blank=True, choices=[(text, text) for text in MEMORY_CHOICES]
+    )
+    cpu_limit = models.CharField(  # noqa: DJ001
+        max_length=8, null=True, blank=True, choices=[(text, text) for text in CPU_CHOICES]
+    )
+    template_memory = models.CharField(max_length=8, default="4g", editable=False)
+    template_cpu = models.CharField(max_length=8, default="2", editable=False)
+    autonomy_enabled = models.BooleanField(default=False)
+    is_system = models.BooleanField(default=False, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    host = models.ForeignKey(Host, models.PROTECT, related_name="agents", editable=False)
+    log = models.OneToOneField(Log, models.PROTECT, related_name="agent", editable=False)
+    desired = models.CharField(
+        max_length=8, choices=Desired, default=Desired.RUNNING, editable=False
+    )
+    status = models.CharField(max_length=8, choices=Status, default=Status.STARTING, editable=False)
+    status_reason = models.CharField(max_length=300, blank=True, editable=False)
+    status_at = models.DateTimeField(default=timezone.now, editable=False)
+    started_at = models.DateTimeField(null=True, editable=False)
+    container_id = models.CharField(max_length=64, blank=True, db_index=True, editable=False)
+    generation = models.PositiveIntegerField(
+        default=1, validators=[MinValueValidator(1)], editable=False
+    )
+    applied_memory_bytes = models.PositiveBigIntegerField(null=True, editable=False)
+    applied_cpus = models.FloatField(null=True, editable=False)
+    deleting = models.BooleanField(default=False, editable=False)
+    verb = models.CharField(max_length=8, choices=Verb, blank=True, editable=False)
+    verb_holder = models.CharField(max_length=150, blank=True, editable=False)
+    verb_expires_at = models.DateTimeField(null=True, editable=False)
+
+    objects = AgentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                "name",
+                name="agent_name_unique",
+                condition=Q(deleting=False),
+                violation_error_message="Agent already exists",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def memory(self) -> str:
+        """What is recorded: the agent's own limit, or else the template's."""
+        return self.memory_limit or self.template_memory
+
+    @property
+    def cpu(self) -> str:
+        return self.cpu_limit or self.template_cpu
+
+    @property
+    def limits(self) -> Limits:
+        """The recorded limits, as far as the host goes."""
+        memory, cpu = memory_bytes(self.memory), cpus(self.cpu)
+        return Limits(
+            min(memory, self.host.memory_bytes or memory), min(cpu, self.host.cpus or cpu)
+        )
+
+    def claim(self, verb: Verb) -> None:
+        """Make sure that no other verb works on this agent; raise Busy when one does."""
+        claimed = Agent.objects.filter(pk=self.pk, verb="").update(
+            verb=verb, verb_holder=process.HOLDER, verb_expires_at=Now() + self.CLAIM
+        )
+        if not claimed:
+            raise Busy(f"Another action on {self.name} is under way: try again when it is done")
+        self.refresh_from_db()
+
+    def release(self, **recorded: Any) -> None:
+        """Give the claim back and record the outcome in the same write."""
+        self.record(verb="", verb_holder="", verb_expires_at=None, **recorded)
+
+    def record(self, **fields: Any) -> None:
+        """Write what was observed, and nothing that others write."""
+        if "status" in fields:
+            fields.setdefault("status_reason", "")
+            fields.setdefault("status_at", timezone.now())
+        Agent.objects.filter(pk=self.pk).update(**fields)
+        for name, value in fields.items():
+            setattr(self, name, value)
+
+
+# Fixed paths of the API that would hide an agent of that name.
+RESERVED_NAMES = {"context-stats", "autonomy-status", "activities"}
+
+
+def clean_name(name: str) -> str:
+    """Return the name as it is stored; raise InvalidName when nothing remains."""
+    cleaned = re.sub(r"[^A-Za-z0-9_.-]", "-", name)
+    cleaned = re.sub(r"-+", "-", cleaned)
+    cleaned = re.sub(r"^[^A-Za-z0-9]+|-+$", "", cleaned).lower()[:63].rstrip("-")
+    if not cleaned:
+        raise InvalidName("Invalid agent name - must contain at least one alphanumeric character")
+    if cleaned in RESERVED_NAMES:
+        raise InvalidName(f"Invalid agent name - {cleaned} is a word of the API: choose another")
+    return cleaned
+
+
+class ShareQuerySet(models.QuerySet["Share"]):
+    def unexpired(self) -> Self:
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=Now()))
+
+
+class Share(models.Model):
+    """Access to one agent for the person with an e-mail address, who may have no account yet."""
+
+    class Role(models.TextChoices):
+        VIEWER = "viewer"
+        OPERATOR = "operator"
+
+    agent = models.ForeignKey(Agent, models.CASCADE, related_name="shares")
+    email = models.EmailField()
+    role = models.CharField(max_length=8, choices=Role, default=Role.VIEWER)
+    shared_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
+    )
+    expires_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ShareQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint("agent", "email", name="share_once")]
+        indexes = [models.Index(fields=["email", "agent"], name="share_by_email")]
+
+    def __str__(self) -> str:
+        return f"{self.agent} with {self.email}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.email = self.email.lower()
+        super().save(*args, **kwargs)
+
+
+class Stats(models.Model):
+    """The last sample of an agent's container; a figure that is not known is null, never 0."""
+
+    agent = models.OneToOneField(Agent, models.CASCADE, primary_key=True, related_name="stats")
+    sampled_at = models.DateTimeField()
+    cpu_percent = models.FloatField(null=True)
+    memory_used_bytes = models.PositiveBigIntegerField(null=True)
+    memory_limit_bytes = models.PositiveBigIntegerField(null=True)
+    network_rx_bytes = models.PositiveBigIntegerField(null=True)
+    network_tx_bytes = models.PositiveBigIntegerField(null=True)
+
+    class Meta:
+        verbose_name_plural = "stats"
+
+    def __str__(self) -> str:
+        return f"stats of agent {self.agent_id}"

@@ -1,0 +1,72 @@
+"""Merges batches that arrive quickly into chunks, without delaying the first of them."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+CHUNK_SECONDS = 0.05
+CHUNK_BYTES = 64 * 1024
+
+
+class Paced(Generic[T]):
+    """Iterates over merged batches: at most one each 50 ms, unless 64 KiB wait.
+
+    What comes after a quiet time is given at once. The source is not read on while a full
+    chunk waits, so a slow reader slows the source and nothing piles up.
+    """
+
+    def __init__(self, batches: AsyncIterator[list[T]], size_of: Callable[[T], int]) -> None:
+        self._batches = batches
+        self._size_of = size_of
+        self._waiting: list[T] = []
+        self._size = 0
+        self._changed = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._pump = asyncio.create_task(self._read())
+        self._pump.add_done_callback(lambda _done: self._changed.set())
+
+    async def chunks(self) -> AsyncGenerator[list[T]]:
+        loop = asyncio.get_running_loop()
+        not_before = 0.0
+        try:
+            while await self._some():
+                await self._fill(until=not_before)
+                chunk, self._waiting, self._size = self._waiting, [], 0
+                self._taken.set()
+                not_before = loop.time() + CHUNK_SECONDS
+                yield chunk
+            # The source's own failure, if that is what ended it.
+            await self._pump
+        finally:
+            self._pump.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await self._pump
+
+    async def _read(self) -> None:
+        async for batch in self._batches:
+            self._waiting += batch
+            self._size += sum(map(self._size_of, batch))
+            self._changed.set()
+            while self._size >= CHUNK_BYTES:
+                self._taken.clear()
+                await self._taken.wait()
+
+    async def _some(self) -> bool:
+        """Wait for something to give; False at the end of the source."""
+        while not self._waiting:
+            if self._pump.done():
+                return False
+            self._changed.clear()
+            await self._changed.wait()
+        return True
+
+    async def _fill(self, *, until: float) -> None:
+        loop = asyncio.get_running_loop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(max(until, loop.time())):
+                while self._size < CHUNK_BYTES and not self._pump.done():
+                    self._changed.clear()
+                    await self._changed.wait()

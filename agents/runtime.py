@@ -1,0 +1,186 @@
+"""What Trinity asks of containers, in its own terms.
+
+Verbs are synchronous, followers asynchronous. Nothing here knows Docker, so that a test
+double is small and a second engine is one more module.
+"""
+
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one container may use at most."""
+
+    memory_bytes: int
+    cpus: float
+    pids: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """All that a runtime needs to create a container."""
+
+    name: str
+    image: str
+    limits: Limits
+    #: Shared with the agent server: its key, and the socket that it will make.
+    run_directory: Path
+    workspace_volume: str
+    spool_volume: str
+    labels: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineDescription:
+    id: str
+    name: str
+    cpus: int
+    memory_bytes: int
+
+
+class ContainerStatus(StrEnum):
+    CREATED = "created"
+    RUNNING = "running"
+    EXITED = "exited"
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What the engine says of one container."""
+
+    id: str
+    name: str
+    status: ContainerStatus
+    labels: Mapping[str, str]
+    exit_code: int | None = None
+    out_of_memory: bool = False
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    #: Of its first process, in the namespace of the host; None where it cannot be seen.
+    pid: int | None = None
+
+
+class Change(StrEnum):
+    """Why an event was sent; what is so now is asked of the engine."""
+
+    STARTED = "started"
+    STOPPED = "stopped"
+    REMOVED = "removed"
+    OUT_OF_MEMORY = "out_of_memory"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerEvent:
+    container_id: str
+    change: Change
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """A piece of a container's log as the engine keeps it: a line, or a part of a long one."""
+
+    time_ns: int
+    is_stderr: bool
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Counters of one container at one moment; None where the source does not tell."""
+
+    at: float
+    cpu_seconds: float | None = None
+    memory_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+    network_rx_bytes: int | None = None
+    network_tx_bytes: int | None = None
+
+
+class ContainerRuntime(Protocol):
+    """Creates, controls and follows containers of this installation.
+
+    Every method raises ``EngineUnavailable`` where the engine does not answer.
+    ``stop`` and ``remove`` are idempotent; the others raise ``ContainerMissing``.
+    """
+
+    def describe(self) -> EngineDescription:
+        """Ask the engine who it is; answers or raises within 5 s."""
+        ...
+
+    def check(self) -> None:
+        """Raise unless the engine answers within 3 s; what a verb asks before it starts."""
+        ...
+
+    def has_image(self, image: str) -> bool: ...
+
+    def create(self, spec: ContainerSpec) -> str:
+        """Return the id of a new container, or of the one that has this name already.
+
+        A name is made of what identifies the generation, so having it means that an earlier
+        attempt got this far. Raises ``ImageMissing``.
+        """
+        ...
+
+    def start(self, container_id: str) -> None:
+        """Start it; nothing happens when it runs. Raises ``StartFailed`` with the engine's word."""
+        ...
+
+    def stop(self, container_id: str, *, grace_seconds: int = 10) -> None: ...
+
+    def remove(self, container_id: str) -> None: ...
+
+    def remove_volume(self, name: str) -> None: ...
+
+    def inspect(self, container_id: str) -> Container: ...
+
+    def containers(self, *, instance: str) -> list[Container]:
+        """Containers that carry this installation's label, in one call; no pid, no exit code."""
+        ...
+
+    def build_image(self, image: str, report: Callable[[str], None]) -> None:
+        """Make the base image from what the machine has; says what it does."""
+        ...
+
+    def connect(self, container_id: str, run_directory: Path) -> socket.socket:
+        """Open the agent server's socket; nothing has been proved about the other side yet.
+
+        Raises ``AgentUnavailable``.
+        """
+        ...
+
+    def events(self, *, instance: str) -> AsyncIterator[ContainerEvent | None]:
+        """Follow changes; raises ``EngineUnavailable`` when the engine goes.
+
+        None comes first: from then on nothing is missed.
+        """
+        ...
+
+    def log(
+        self, container_id: str, *, since_ns: int, follow: bool
+    ) -> AsyncIterator[list[LogEntry]]:
+        """Read the container's log from a time on (inclusive), in batches as they arrive."""
+        ...
+
+    def usage(self, containers: Iterable[Container]) -> dict[str, Usage]:
+        """Sample running containers by id; those that cannot be read are left out."""
+        ...
+
+
+@cache
+def get_runtime() -> ContainerRuntime:
+    """Return the process-wide runtime named by ``settings.TRINITY_RUNTIME``."""
+    runtime: ContainerRuntime = import_string(settings.TRINITY_RUNTIME)()
+    return runtime

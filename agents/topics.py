@@ -1,0 +1,37 @@
+"""What can be subscribed to, by name, and by whom."""
+
+from dataclasses import dataclass
+
+from agents import live
+from agents.models import Agent
+from trinity.models import User
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A subscription: which messages of a group it takes, or which log it reads."""
+
+    name: str
+    group: str
+    #: Only messages about this agent; None takes those about all agents that the user sees.
+    agent_id: int | None = None
+    log_id: int | None = None
+
+
+def resolve(user: User, name: str) -> Topic | None:
+    """Return the topic, None for one that does not exist or that the user may not have."""
+    if name == "agents":
+        return Topic(name, live.AGENTS)
+    kind, _, rest = name.partition(":")
+    if kind != "agent":
+        return None
+    agent_name, _, part = rest.partition(":")
+    agent = Agent.objects.visible_to(user).filter(name=agent_name).first()
+    if agent is None:
+        return None
+    topics = {
+        "": Topic(name, live.AGENTS, agent.pk),
+        "stats": Topic(name, live.STATS, agent.pk),
+        "logs": Topic(name, live.log_group(agent.log_id), agent.pk, agent.log_id),
+    }
+    return topics.get(part)

@@ -1,0 +1,218 @@
+"""Speaking with the server inside an agent's container: proof, requests, output records.
+
+The other side is not trusted: each answer has a bound in size and time, and is checked.
+"""
+
+import asyncio
+import hmac
+import json
+import secrets
+import socket
+import struct
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from enum import IntEnum
+from hashlib import sha256
+from typing import Any
+
+from agents.errors import AgentUnavailable
+
+PROTOCOL = 1
+LINE_LIMIT = 1024 * 1024
+ANSWER_SECONDS = 5.0
+RECORD_HEADER = struct.Struct("!BdI")
+RECORD_LIMIT = 1024 * 1024
+
+
+class Refused(Exception):
+    """The agent server's own word that it will not; ``code`` is the protocol's."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class Kind(IntEnum):
+    STDOUT = 1
+    STDERR = 2
+    END = 9
+
+
+_KINDS = frozenset(Kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A piece of an operation's output, or its end."""
+
+    kind: Kind
+    time: float
+    payload: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes that the record takes in the spool, which offsets count."""
+        return RECORD_HEADER.size + len(self.payload)
+
+
+def prove(key: str, role: str, challenge: str) -> str:
+    return hmac.new(key.encode(), f"{role}:{challenge}".encode(), sha256).hexdigest()
+
+
+def check_greeting(answer: dict[str, Any], key: str, challenge: str) -> None:
+    """Raise AgentUnavailable unless whoever answers holds the container's key."""
+    proof = answer.get("proof")
+    if not isinstance(proof, str) or not hmac.compare_digest(
+        proof.encode(), prove(key, "server", challenge).encode()
+    ):
+        raise AgentUnavailable("The agent server could not prove that it is the container's own")
+    if answer.get("protocol") != PROTOCOL:
+        raise AgentUnavailable("The agent server speaks another protocol: rebuild its image")
+
+
+def decode(line: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(line)
+    except ValueError as error:
+        raise AgentUnavailable("The agent server answered with something unreadable") from error
+    if not isinstance(answer, dict):
+        raise AgentUnavailable("The agent server answered with something unreadable")
+    return answer
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    return json.dumps(message).encode() + b"\n"
+
+
+def generation_of(connection: socket.socket, key: str) -> int:
+    """Return which generation answers, after its proof; closes the connection.
+
+    Blocking, for the verbs that wait until an agent is ready.
+    """
+    challenge = secrets.token_hex(32)
+    try:
+        with connection, connection.makefile("rb") as answers:
+            connection.settimeout(ANSWER_SECONDS)
+            connection.sendall(encode({"challenge": challenge}))
+            greeting = decode(answers.readline(LINE_LIMIT))
+    except OSError as error:
+        raise AgentUnavailable("The agent server does not answer") from error
+    check_greeting(greeting, key, challenge)
+    generation = greeting.get("generation")
+    if not isinstance(generation, int):
+        raise AgentUnavailable("The agent server does not say which generation it is")
+    return generation
+
+
+class AgentServer:
+    """An agent's server; every call is a connection of its own, with a proof of its own."""
+
+    def __init__(self, connect: Callable[[], socket.socket], key: str) -> None:
+        self._connect = connect
+        self._key = key
+
+    async def start(self, operation: str, epoch: int, spec: dict[str, Any]) -> str:
+        """Start the operation, once however often it is asked; return ``running|finished``."""
+        answer = await self._call(verb="start", id=operation, epoch=epoch, spec=spec)
+        return str(answer.get("state"))
+
+    async def signal(self, operation: str, epoch: int, **fields: Any) -> None:
+        await self._call(verb="signal", id=operation, epoch=epoch, **fields)
+
+    async def forget(self, operation: str, epoch: int) -> None:
+        await self._call(verb="forget", id=operation, epoch=epoch)
+
+    async def attach(self, operation: str, offset: int) -> AsyncGenerator[list[Record]]:
+        """Yield what was written from an offset on, in batches as it comes; END is the last."""
+        reader, writer = await self._open()
+        try:
+            await self._request(
+                reader, writer, {"verb": "attach", "id": operation, "offset": offset}
+            )
+            async with aclosing(_records(reader)) as batches:
+                async for batch in batches:
+                    yield batch
+        except OSError as error:
+            raise AgentUnavailable("The agent server went away") from error
+        finally:
+            writer.close()
+
+    async def _call(self, **request: Any) -> dict[str, Any]:
+        reader, writer = await self._open()
+        try:
+            return await self._request(reader, writer, request)
+        except (OSError, TimeoutError) as error:
+            raise AgentUnavailable("The agent server does not answer") from error
+        finally:
+            writer.close()
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        connection = self._connect()
+        connection.setblocking(False)
+        try:
+            reader, writer = await asyncio.open_unix_connection(sock=connection, limit=LINE_LIMIT)
+        except OSError as error:
+            connection.close()
+            raise AgentUnavailable("The agent server does not answer") from error
+        try:
+            await self._greet(reader, writer)
+        except BaseException as error:
+            writer.close()
+            if isinstance(error, OSError):
+                raise AgentUnavailable("The agent server does not answer") from error
+            raise
+        return reader, writer
+
+    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        challenge = secrets.token_hex(32)
+        writer.write(encode({"challenge": challenge}))
+        greeting = await _answer(reader)
+        check_greeting(greeting, self._key, challenge)
+        writer.write(encode({"proof": prove(self._key, "client", str(greeting.get("challenge")))}))
+
+    @staticmethod
+    async def _request(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: dict[str, Any]
+    ) -> dict[str, Any]:
+        writer.write(encode(request))
+        answer = await _answer(reader)
+        if answer.get("ok") is not True:
+            raise Refused(str(answer.get("code"))[:40], str(answer.get("detail"))[:300])
+        return answer
+
+
+async def _answer(reader: asyncio.StreamReader) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return decode(await reader.readuntil(b"\n"))
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError) as error:
+        raise AgentUnavailable("The agent server does not answer") from error
+
+
+async def _records(reader: asyncio.StreamReader) -> AsyncGenerator[list[Record]]:
+    buffer = bytearray()
+    while received := await reader.read(256 * 1024):
+        buffer += received
+        batch = list(_take_records(buffer))
+        if batch:
+            yield batch
+        if batch and batch[-1].kind is Kind.END:
+            return
+    raise AgentUnavailable("The agent server went away")
+
+
+def _take_records(buffer: bytearray) -> list[Record]:
+    """Remove the whole records from the front of a buffer."""
+    records, position = [], 0
+    while len(buffer) - position >= RECORD_HEADER.size:
+        kind, time, length = RECORD_HEADER.unpack_from(buffer, position)
+        if kind not in _KINDS or length > RECORD_LIMIT:
+            raise AgentUnavailable("The agent server sent something that is no record")
+        end = position + RECORD_HEADER.size + length
+        if len(buffer) < end:
+            break
+        records.append(Record(Kind(kind), time, bytes(buffer[position + RECORD_HEADER.size : end])))
+        position = end
+    del buffer[:position]
+    return records

@@ -1,0 +1,99 @@
+"""The supervisor: acts on one engine for as long as it holds that host's lease."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Any
+
+from channels.layers import get_channel_layer
+
+from agents import engine, live, process
+from agents.database import Writer
+from agents.errors import EngineUnavailable, LeaseLost
+from agents.models import Agent, Host
+from agents.runtime import get_runtime
+from agents.watch import Watch
+from operations.execution import Executions
+
+logger = logging.getLogger(__name__)
+
+RENEW_SECONDS = 3.0
+TAKE_SECONDS = 1.0
+
+
+class Supervisor:
+    async def run(self) -> None:
+        """Hold the lease and act, again and again, until cancelled."""
+        live.use_loop(asyncio.get_running_loop())
+        while True:
+            host, epoch = await self._take_lease()
+            logger.info("Supervising host %s in epoch %d", host, epoch)
+            try:
+                await self._act(host, epoch)
+            except* LeaseLost:
+                logger.warning("Another supervisor took host %s over", host)
+            finally:
+                await asyncio.shield(engine.call(host.release_lease, epoch))
+
+    async def _take_lease(self) -> tuple[Host, int]:
+        while True:
+            host = await engine.call(Host.objects.local)
+            if await self._reaches_engine(host):
+                epoch = await engine.call(host.take_lease, process.HOLDER)
+                if epoch is not None:
+                    return host, epoch
+            await asyncio.sleep(TAKE_SECONDS)
+
+    @staticmethod
+    async def _reaches_engine(host: Host) -> bool:
+        """Only one that reaches the engine may hold its lease; without any, say so."""
+        try:
+            await engine.call(lambda: get_runtime().check())
+        except EngineUnavailable as error:
+            if not host.lease_holder and await engine.call(host.record_away, str(error)):
+                logger.warning("%s", error)
+            return False
+        return True
+
+    async def _act(self, host: Host, epoch: int) -> None:
+        writer = Writer(guard=lambda: _check_lease(host.pk, epoch))
+        executions = Executions(host.pk, epoch, writer)
+
+        async def on_status(_agent: Agent) -> None:
+            executions.wake()
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._renew(host, epoch))
+                tasks.create_task(Watch(host, epoch, writer, on_status).run())
+                tasks.create_task(executions.run())
+                tasks.create_task(self._hear(executions))
+        finally:
+            await asyncio.to_thread(writer.close)
+
+    @staticmethod
+    async def _renew(host: Host, epoch: int) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            if not await engine.call(host.renew_lease, epoch):
+                raise LeaseLost
+
+    @staticmethod
+    async def _hear(executions: Executions) -> None:
+        """Wake the executions when a web process says that there is work."""
+        layer: Any = get_channel_layer()
+        channel = await layer.new_channel("supervisor.")
+        await layer.group_add(live.SUPERVISOR, channel)
+        try:
+            while True:
+                await layer.receive(channel)
+                executions.wake()
+        finally:
+            with suppress(Exception):
+                await layer.group_discard(live.SUPERVISOR, channel)
+
+
+def _check_lease(host_id: int, epoch: int) -> None:
+    held = Host.objects.select_for_update().filter(pk=host_id, lease_epoch=epoch)
+    if not held.exists():
+        raise LeaseLost

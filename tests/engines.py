@@ -1,0 +1,98 @@
+"""Real engines for tests: the one of the environment, and private ones that may be stopped."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import docker
+
+from agents.docker_runtime.verbs import engine_url
+from tests.waiting import wait_until
+
+IMAGE = "trinity-agent-base:latest"
+
+
+@cache
+def answers():
+    try:
+        return bool(docker.APIClient(engine_url(), timeout=5).ping())
+    except docker.errors.DockerException:
+        return False
+
+
+def client():
+    return docker.DockerClient(engine_url(), timeout=60)
+
+
+class PrivateEngine:
+    """A dockerd of the test's own, with its own directories; the test may stop or kill it."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.url = f"unix://{self.folder}/docker.sock"
+        self.process = None
+
+    def start(self):
+        # Left behind by a kill, either keeps the next one from starting.
+        for stale in ("pid", "exec/containerd/containerd.pid"):
+            (self.folder / stale).unlink(missing_ok=True)
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    "dockerd",
+                    *("--data-root", f"{self.folder}/root", "--exec-root", f"{self.folder}/exec"),
+                    *("-p", f"{self.folder}/pid", "-H", self.url),
+                    *("--iptables=false", "--ip6tables=false", "--ip-forward=false"),
+                    *("--ip-masq=false", "--bridge=none"),
+                ],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        wait_until(self._answers, seconds=30)
+
+    def _answers(self):
+        try:
+            with docker.APIClient(self.url, timeout=5) as api:
+                return api.ping()
+        except docker.errors.DockerException:
+            return False
+
+    def load(self, image=IMAGE):
+        """Take the agent image over from the engine of the environment."""
+        with docker.DockerClient(self.url, timeout=120) as target, client() as source:
+            target.images.load(source.images.get(image).save(named=True))
+
+    def stop(self, *, seconds=60):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(seconds)
+
+    def freeze(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def private_engine():
+    folder = tempfile.mkdtemp(prefix="trinity-engine-")
+    engine = PrivateEngine(folder)
+    engine.start()
+    try:
+        engine.load()
+        yield engine
+    finally:
+        if engine.process.poll() is None:
+            engine.thaw()
+            engine.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_root():
+    return os.geteuid() == 0

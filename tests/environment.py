@@ -1,0 +1,16 @@
+"""Loaded before Django's settings are read: a directory of the run's own, keys included."""
+
+import os
+import tempfile
+from pathlib import Path
+
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+_folder = os.environ.setdefault("TRINITY_TEST_DIR", tempfile.mkdtemp(prefix="trinity-test-"))
+os.environ["TRINITY_DATA_DIR"] = str(Path(_folder) / _worker)
+# A developer's own deployment must not be what the tests run in.
+for _name in ("REDIS_URL", "TRINITY_ADMIN_PASSWORD", "TRINITY_HOST", "TRINITY_PORT"):
+    os.environ.pop(_name, None)
+# Which database the tests run on is said by a name of its own.
+os.environ.pop("DATABASE_URL", None)
+if _url := os.environ.get("TRINITY_TEST_DATABASE_URL"):
+    os.environ["DATABASE_URL"] = _url

@@ -1,0 +1,213 @@
+"""The product as users run it: real processes, a real engine, HTTP and WebSockets."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import docker
+import requests
+from websockets.sync.client import connect
+
+from agents.docker_runtime.verbs import engine_url
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parent.parent
+PASSWORD = "only for this test"
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+class Product:
+    """One installation; ``start`` may be called again after ``stop`` or ``kill``."""
+
+    def __init__(self, *, engine=None, environment=None, split=False):
+        self.data_dir = Path(tempfile.mkdtemp(prefix="trinity-product-"))
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.admin_password = PASSWORD
+        self.engine_url = engine or engine_url()
+        self.split = split
+        self.processes = {}
+        self.environment = {
+            **os.environ,
+            "DOCKER_HOST": self.engine_url,
+            "TRINITY_DATA_DIR": str(self.data_dir),
+            "TRINITY_PORT": str(self.port),
+            "TRINITY_ADMIN_PASSWORD": PASSWORD,
+            "PYTHONUNBUFFERED": "1",
+            **(environment or {}),
+        }
+        self._token = None
+
+    # Processes.
+
+    def start(self):
+        if self.split:
+            self.manage("migrate", "-v0")
+            self._start_half("serve")
+            self._start_half("supervise")
+        else:
+            self._start_half("up")
+        wait_until(self._answers, seconds=60)
+
+    def _start_half(self, command):
+        with (self.data_dir / f"{command}.log").open("ab") as log:
+            self.processes[command] = subprocess.Popen(
+                [sys.executable, "manage.py", command],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def _answers(self):
+        for command, process in self.processes.items():
+            assert process.poll() is None, self.output(command)
+        with suppress(requests.RequestException):
+            return requests.get(f"{self.url}/health", timeout=5).status_code in {200, 503}
+
+    def manage(self, *arguments):
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        ).stdout
+
+    def output(self, command="up"):
+        return (self.data_dir / f"{command}.log").read_text()
+
+    def stop(self):
+        self._signal(signal.SIGTERM)
+
+    def kill(self):
+        """As the kernel does when memory is short: at once, in the middle of anything."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, name):
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.send_signal(name)
+        for process in self.processes.values():
+            process.wait(30)
+        self.processes = {}
+
+    def remove(self):
+        """Stop it and take its containers and volumes off the engine."""
+        self.stop()
+        with docker.DockerClient(self.engine_url, timeout=60) as engine:
+            for container in self.containers(engine):
+                container.remove(force=True)
+            for volume in engine.volumes.list(filters={"name": f"trinity-{self.instance}-"}):
+                volume.remove(force=True)
+        shutil.rmtree(self.data_dir, ignore_errors=True)
+
+    @property
+    def instance(self):
+        code = "from agents.models import Host; print(Host.objects.local().instance)"
+        return self.manage("shell", "-v0", "-c", code).strip()
+
+    def containers(self, engine):
+        """This installation's containers, whatever their state."""
+        label = f"trinity.instance={self.instance}"
+        return engine.containers.list(all=True, filters={"label": label})
+
+    # A program that uses the API.
+
+    @property
+    def token(self):
+        if self._token is None:
+            form = {"username": "admin", "password": PASSWORD}
+            answer = requests.post(f"{self.url}/token", data=form, timeout=10)
+            self._token = answer.json()["access_token"]
+        return self._token
+
+    def call(self, method, path, body=None, *, token=None, timeout=40, **options):
+        return requests.request(
+            method,
+            self.url + path,
+            json=body,
+            headers={"Authorization": f"Bearer {token or self.token}"},
+            timeout=timeout,
+            **options,
+        )
+
+    def get(self, path, **options):
+        return self.call("GET", path, **options)
+
+    def post(self, path, body=None, **options):
+        return self.call("POST", path, body, **options)
+
+    def create_agent(self, name, **fields):
+        answer = self.post("/api/agents", {"name": name, **fields})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def agent(self, name):
+        return self.get(f"/api/agents/{name}").json()
+
+    def run(self, agent, *command, **fields):
+        """Start an operation and return its id."""
+        answer = self.post(
+            "/api/v1/operations", {"agent": agent, "command": list(command), **fields}
+        )
+        assert answer.status_code == 202, answer.text
+        return answer.json()["id"]
+
+    def operation(self, operation_id, tail=100):
+        return self.get(f"/api/v1/operations/{operation_id}?tail={tail}").json()
+
+    def finished(self, operation_id, *, seconds=30):
+        """Wait for the end and return the status object."""
+
+        def ended():
+            found = self.operation(operation_id, tail=1000)
+            return found if found["status"] not in {"starting", "processing"} else None
+
+        return wait_until(ended, seconds=seconds)
+
+    def stream(self, operation_id, *, after=0):
+        """Yield the events of an operation's stream as (id or None, data)."""
+        path = f"/api/v1/operations/{operation_id}/stream?after={after}"
+        with self.get(path, stream=True, timeout=60) as answer:
+            assert answer.status_code == 200, answer.text
+            seq = None
+            for line in answer.iter_lines(chunk_size=1):
+                name, _, value = line.decode().partition(": ")
+                if name == "id":
+                    seq = int(value)
+                elif name == "data":
+                    yield seq, json.loads(value)
+                    seq = None
+
+    def socket(self, *topics, **positions):
+        """Open the live socket by a ticket and subscribe; frames are read with ``recv``."""
+        ticket = self.post("/api/tickets", {"for": "/ws"}).json()["ticket"]
+        live = connect(f"ws://127.0.0.1:{self.port}/ws?ticket={ticket}", max_size=2**24)
+        for topic in topics:
+            live.send(json.dumps({"subscribe": topic, **positions}))
+        return live
+
+
+def next_frame(live, event, *, seconds=10, where=lambda _data: True):
+    """Return the data of the next frame of an event; others are passed over."""
+
+    def wanted():
+        found = json.loads(live.recv(timeout=seconds))
+        return found["data"] if found["event"] == event and where(found["data"]) else None
+
+    return wait_until(wanted, seconds=seconds, step=0)

@@ -1,0 +1,327 @@
+"""What every path of the API has in common: errors, credentials, bodies, times."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import wraps
+from io import BytesIO
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.urls import Resolver404, resolve
+from django.utils.cache import patch_vary_headers
+from django.utils.module_loading import import_string
+from django.views import defaults
+from rest_framework import exceptions, serializers
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView, set_rollback
+
+from trinity import errors
+from trinity.identity import BearerAuthentication, CookieAuthentication, bearer_token
+from trinity.shapes import MAX_BODY_BYTES, Body, JSONBodyParser, Malformed, problems_of, shaped
+
+logger = logging.getLogger(__name__)
+
+# Paths under /api/ that ask for no credentials; those ending in a slash with all below them.
+PUBLIC_PATHS = ("/api/token", "/api/auth/mode", "/api/setup/")
+OTHER_PATHS = {"/token", "/health", "/metrics"}
+
+STATUS = {
+    errors.Invalid: 400,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.TooLarge: 413,
+    errors.TooMany: 429,
+    errors.Unavailable: 503,
+}
+OF_DJANGO = {
+    Http404: (404, "not_found", "Not found"),
+    PermissionDenied: (403, "forbidden", "You may not do this"),
+    RequestDataTooBig: (413, "too_large", "The request is too large"),
+    SuspiciousOperation: (400, "bad_request", "The request is not one that can be answered"),
+}
+CODES = {400: "invalid", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
+
+View = TypeVar("View", bound="ApiView")
+P = ParamSpec("P")
+
+
+def json_time(at: datetime) -> str:
+    """Return the form in which times go out: it sorts as text."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+# Errors
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorAnswer:
+    status: int
+    body: dict[str, Any]
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, status: int, code: str, detail: str, *, retry_after: int | None = None
+    ) -> ErrorAnswer:
+        headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+        return cls(status, {"detail": detail, "code": code}, headers)
+
+
+def exception_handler(error: Exception, _context: dict[str, Any]) -> Response:
+    """Answer every error as JSON; what nobody foresaw is logged, and answered without detail."""
+    set_rollback()
+    answer = answer_to(error)
+    return Response(answer.body, status=answer.status, headers=answer.headers)
+
+
+def error_response(error: Exception) -> JsonResponse:
+    answer = answer_to(error)
+    return JsonResponse(answer.body, status=answer.status, headers=answer.headers)
+
+
+def answer_to(error: Exception) -> ErrorAnswer:
+    match error:
+        case errors.TrinityError():
+            return _answer_to_domain(error)
+        case Malformed():
+            return ErrorAnswer(422, {"detail": error.problems})
+        case exceptions.APIException():
+            return _answer_to_rest(error)
+        case OperationalError() | InterfaceError():
+            logger.warning("The database does not answer: %s", error)
+            detail = "The database does not answer: try again"
+            return ErrorAnswer.of(503, "database_unavailable", detail, retry_after=5)
+    for kind, answer in OF_DJANGO.items():
+        if isinstance(error, kind):
+            return ErrorAnswer.of(*answer)
+    logger.error("Unforeseen error", exc_info=error)
+    return ErrorAnswer.of(500, "internal_error", "An error of the server: its log says more")
+
+
+def _answer_to_domain(error: errors.TrinityError) -> ErrorAnswer:
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 400)
+    retry_after = getattr(error, "retry_after_seconds", None)
+    return ErrorAnswer.of(status, error.code, str(error), retry_after=retry_after)
+
+
+def _answer_to_rest(error: exceptions.APIException) -> ErrorAnswer:
+    match error:
+        case exceptions.NotAuthenticated():
+            return _unauthorized("Not authenticated")
+        case exceptions.AuthenticationFailed():
+            return _unauthorized(str(error.detail))
+        case exceptions.ParseError():
+            return answer_to(Malformed.whole("json_invalid", str(error.detail)))
+        case exceptions.ValidationError():
+            return ErrorAnswer(422, {"detail": list(problems_of(error.detail, None, ["body"]))})
+        case exceptions.Throttled():
+            wait = math.ceil(getattr(error, "wait", None) or 60)
+            return ErrorAnswer.of(429, "too_many", "Too many requests", retry_after=wait)
+    text = str(error.detail)
+    code = (
+        "csrf_failed" if text.startswith("CSRF Failed") else CODES.get(error.status_code, "error")
+    )
+    return ErrorAnswer.of(error.status_code, code, text)
+
+
+def _unauthorized(detail: str) -> ErrorAnswer:
+    return ErrorAnswer(401, {"detail": detail}, {"WWW-Authenticate": "Bearer"})
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer what Django refuses before any view, as ``handler400`` of the URLs."""
+    if is_api_path(request.path_info):
+        return error_response(exception)
+    return defaults.bad_request(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer what fails outside any view, as ``handler500``."""
+    error = sys.exc_info()[1]
+    if is_api_path(request.path_info) and isinstance(error, Exception):
+        return error_response(error)
+    return defaults.server_error(request)
+
+
+# Credentials and paths
+
+
+def is_api_path(path: str) -> bool:
+    return path.startswith("/api/") or path in OTHER_PATHS
+
+
+def needs_credentials(path: str) -> bool:
+    return path.startswith("/api/") and not any(
+        path.startswith(public) if public.endswith("/") else path == public
+        for public in PUBLIC_PATHS
+    )
+
+
+class ApiMiddleware:
+    """Sees to it that nothing below /api/, known or not, is answered without credentials.
+
+    The views authenticate too; here it comes before the question whether a path exists.
+    The bearer token is looked up once for both.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not is_api_path(request.path_info):
+            return self.get_response(request)
+        if _is_preflight(request):
+            return _allow_origin(request, HttpResponse(status=204))
+        return _allow_origin(request, self._answer(request))
+
+    def _answer(self, request: HttpRequest) -> HttpResponse:
+        try:
+            self._admit(request)
+        except Exception as error:  # answer_to logs what it does not know
+            return error_response(error)
+        response = self.get_response(request)
+        if needs_credentials(request.path_info) and response.status_code < 400:
+            _tell_engine_state(response)
+        return response
+
+    @staticmethod
+    def _admit(request: HttpRequest) -> None:
+        path = request.path_info
+        if needs_credentials(path) and not _has_credentials(request):
+            raise exceptions.NotAuthenticated
+        if "\0" in path:  # PostgreSQL takes no such text, not even to look for it
+            raise Http404
+        try:
+            resolve(path)
+        except Resolver404:
+            raise errors.NotFound("No such path") from None
+
+
+def _has_credentials(request: HttpRequest) -> bool:
+    return bearer_token(request.META) is not None or request.user.is_authenticated
+
+
+def engine_away_since() -> datetime | None:
+    """Return since when the engine is recorded as away.
+
+    ``settings.TRINITY_ENGINE_AWAY_SINCE`` names the function that knows, because the
+    platform imports none of the apps built on it.
+    """
+    path = getattr(settings, "TRINITY_ENGINE_AWAY_SINCE", "")
+    since: datetime | None = import_string(path)() if path else None
+    return since
+
+
+def _tell_engine_state(response: HttpResponse) -> None:
+    # The answer is ready: a database that goes away only now must not undo it.
+    with suppress(OperationalError, InterfaceError):
+        if since := engine_away_since():
+            response["Trinity-Engine"] = f"away; since={json_time(since)}"
+
+
+def _is_preflight(request: HttpRequest) -> bool:
+    asks = "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in request.META
+    return request.method == "OPTIONS" and asks and _allowed_origin(request) is not None
+
+
+def _allowed_origin(request: HttpRequest) -> str | None:
+    origin: str | None = request.META.get("HTTP_ORIGIN")
+    return origin if origin in getattr(settings, "TRINITY_ALLOWED_ORIGINS", []) else None
+
+
+def _allow_origin(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Let pages of the listed origins read the answer; never with cookies."""
+    origin = _allowed_origin(request)
+    if origin is None:
+        return response
+    patch_vary_headers(response, ["Origin"])
+    response["Access-Control-Allow-Origin"] = origin
+    response["Access-Control-Expose-Headers"] = "Link, Retry-After, Trinity-Engine"
+    if _is_preflight(request):
+        response["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE"
+        response["Access-Control-Allow-Headers"] = (
+            "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
+        )
+        response["Access-Control-Max-Age"] = "600"
+    return response
+
+
+# Bodies
+
+
+class ApiView(APIView):
+    """A view whose checks come in the order of the contract: credentials, shape, the rest.
+
+    Its methods name the shape of their body with ``@takes`` and get it as an argument.
+    """
+
+    authentication_classes = [BearerAuthentication, CookieAuthentication]
+    parser_classes = [JSONBodyParser]
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        # Before the check of cookie sessions for CSRF, which would look for its token in a
+        # form, and read a body of any length where no Content-Length is given.
+        self.raw_body = _read_body(request)
+        super().initial(request, *args, **kwargs)
+
+    def perform_content_negotiation(
+        self, request: Request, force: bool = False
+    ) -> tuple[BaseRenderer, str]:
+        # Whatever Accept asks for: an error in the wanted form helps no client.
+        return JSONRenderer(), "application/json"
+
+    def body(self, shape: type[serializers.Serializer[Any]]) -> Body:
+        [parser] = self.get_parsers()
+        context = self.get_parser_context(self.request)
+        content_type = self.request.META.get("CONTENT_TYPE", "")
+        sent: Any = parser.parse(BytesIO(self.raw_body), content_type, context)
+        return shaped(shape, sent, "body")
+
+    def query(self, shape: type[serializers.Serializer[Any]]) -> Body:
+        """Return the query's parameters; their fields may coerce, for all of them are text."""
+        return shaped(shape, self.request.GET.dict(), "query")
+
+
+def takes(
+    shape: type[serializers.Serializer[Any]],
+) -> Callable[
+    [Callable[Concatenate[View, Request, Body, P], Response]],
+    Callable[Concatenate[View, Request, P], Response],
+]:
+    """Give the decorated method a body of that shape; what has another is a 422 before it runs."""
+
+    def decorate(
+        method: Callable[Concatenate[View, Request, Body, P], Response],
+    ) -> Callable[Concatenate[View, Request, P], Response]:
+        @wraps(method)
+        def with_body(
+            view: View, request: Request, /, *args: P.args, **kwargs: P.kwargs
+        ) -> Response:
+            return method(view, request, view.body(shape), *args, **kwargs)
+
+        return with_body
+
+    return decorate
+
+
+def _read_body(request: Request) -> bytes:
+    """Return the body; raise TooLarge before more than the limit of it is in memory."""
+    # A chunked body announces no length, so one byte more than the limit tells.
+    raw = request.read(MAX_BODY_BYTES + 1)
+    if len(raw) > MAX_BODY_BYTES:
+        raise errors.TooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes")
+    return bytes(raw)

@@ -1,0 +1,56 @@
+"""The steps of ``manage.py up``, each of which says what it does and how long it took."""
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+from django.core.management import call_command
+
+from agents.errors import EngineUnavailable, ImageMissing
+from agents.runtime import get_runtime
+from trinity.identity import create_first_administrator, is_set_up
+
+Say = Callable[[str], None]
+IMAGE = "trinity-agent-base:latest"
+
+
+@contextmanager
+def timed(say: Say, what: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    say(f"{what}: {time.monotonic() - started:.1f} s")
+
+
+def prepare(say: Say) -> None:
+    """Everything before the first request: tables, administrator, engine, image."""
+    # Agents' sockets and the database are nobody else's business.
+    Path(settings.DATA_DIR).mkdir(mode=0o700, parents=True, exist_ok=True)
+    with timed(say, "database"):
+        call_command("migrate", verbosity=0, interactive=False)
+    first_administrator(say)
+    with timed(say, "engine and agent image"):
+        agent_image(say)
+
+
+def first_administrator(say: Say) -> None:
+    if is_set_up():
+        return
+    password = settings.ADMIN_PASSWORD or secrets.token_urlsafe(12)
+    user = create_first_administrator(password)
+    shown = "the one of TRINITY_ADMIN_PASSWORD" if settings.ADMIN_PASSWORD else password
+    say(f"first login: user {user.get_username()}, password {shown} (shown only now)")
+
+
+def agent_image(say: Say) -> None:
+    """Build the image; without an engine the product starts all the same, and says so."""
+    try:
+        engine = get_runtime().describe()
+        say(f"engine: {engine.name}, {engine.cpus} cores, {engine.memory_bytes >> 30} GiB")
+        get_runtime().build_image(IMAGE, say)
+    except EngineUnavailable as error:
+        say(f"engine: away. {error}")
+    except ImageMissing as error:
+        say(f"agent image: {error}")

@@ -1,0 +1,189 @@
+"""Django's settings; defaults run the whole product on one machine without any file."""
+
+from pathlib import Path
+from typing import Any
+
+from csp.constants import NONE, SELF
+
+from trinity import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+# Database, artifacts, keys and the agents' sockets.
+DATA_DIR = Path(env.text("TRINITY_DATA_DIR", str(BASE_DIR / "data"))).absolute()
+
+DEBUG = env.flag("TRINITY_DEBUG", default=False)
+SECRET_KEY = env.kept_secret("TRINITY_SECRET_KEY", DATA_DIR / "secret.key")
+# Apart from SECRET_KEY, so that either can be replaced without the other.
+ENCRYPTION_KEY = env.kept_secret("TRINITY_ENCRYPTION_KEY", DATA_DIR / "encryption.key")
+TRINITY_HOST = env.text("TRINITY_HOST", "127.0.0.1")
+TRINITY_PORT = env.number("TRINITY_PORT", 8000, least=1)
+ALLOWED_HOSTS = env.words(
+    "TRINITY_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", TRINITY_HOST]
+)
+CSRF_TRUSTED_ORIGINS = env.words("TRINITY_TRUSTED_ORIGINS", [])
+ADMIN_EMAIL = env.text("TRINITY_ADMIN_EMAIL", "admin@localhost.localdomain")
+# Taken as given; without it one is made up and shown once.
+ADMIN_PASSWORD = env.secret("TRINITY_ADMIN_PASSWORD", "")
+# Other sites whose pages may read the API, with a token.
+TRINITY_ALLOWED_ORIGINS = env.words("TRINITY_ALLOWED_ORIGINS", [])
+TRINITY_ENGINE_AWAY_SINCE = "agents.api.engine_away_since"
+
+INSTALLED_APPS = [
+    "unfold",
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "channels",
+    "csp",
+    "axes",
+    "trinity",
+    "agents",
+    "operations",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "trinity.api.ApiMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+ROOT_URLCONF = "trinity.urls"
+ASGI_APPLICATION = "trinity.asgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+DATABASES = {"default": env.database("DATABASE_URL", DATA_DIR / "trinity.sqlite3")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+REDIS_URL = env.text("REDIS_URL", "")
+CHANNEL_LAYERS: dict[str, dict[str, Any]]
+CACHES: dict[str, dict[str, Any]]
+if REDIS_URL:
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [REDIS_URL]},
+        }
+    }
+    CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    }
+else:
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            # Tickets live here: a flood of them must not push out others at once.
+            "OPTIONS": {"MAX_ENTRIES": 10_000},
+        }
+    }
+
+AUTH_USER_MODEL = "trinity.User"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "agents"
+LOGOUT_REDIRECT_URL = "sign-in"
+# Only the pair of user and address is locked: nobody can lock another person out.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = 0.25  # hours
+AXES_RESET_ON_SUCCESS = True
+AXES_HTTP_RESPONSE_CODE = 429
+AXES_LOCKOUT_TEMPLATE = "429.html"
+AXES_VERBOSE = False
+
+# A sign-in works over plain HTTP on the own machine; behind TLS, say so here.
+SERVED_OVER_TLS = env.flag("TRINITY_TLS", default=False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SERVED_OVER_TLS
+SECURE_SSL_REDIRECT = SERVED_OVER_TLS
+SECURE_HSTS_SECONDS = 31_536_000 if SERVED_OVER_TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SERVED_OVER_TLS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SERVED_OVER_TLS else None
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "EXCLUDE_URL_PREFIXES": ["/admin/"],
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    },
+}
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# Served by finders, without a collect step, as long as one process serves everything.
+WHITENOISE_USE_FINDERS = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024**2
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "trinity.identity.BearerAuthentication",
+        "trinity.identity.CookieAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["trinity.shapes.JSONBodyParser"],
+    "EXCEPTION_HANDLER": "trinity.api.exception_handler",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+
+TRINITY_RUNTIME = "agents.docker_runtime.DockerRuntime"
+# Images that an agent may be made of.
+TRINITY_IMAGES = env.words("TRINITY_IMAGES", ["trinity-agent-base:latest"])
+
+UNFOLD = {"SITE_TITLE": "Trinity", "SITE_HEADER": "Trinity", "SHOW_HISTORY": True}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+    },
+    "handlers": {"terminal": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["terminal"], "level": env.text("TRINITY_LOG_LEVEL", "WARNING")},
+    "loggers": {"axes": {"level": "ERROR"}},
+}

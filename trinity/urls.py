@@ -1,0 +1,20 @@
+"""All paths of Django's handler; streams and the live socket are in ``trinity.asgi``."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from agents import api as agents_api
+from agents import pages as agents_pages
+from operations import api as operations_api
+from trinity import identity_api
+
+handler400 = "trinity.api.bad_request"
+handler500 = "trinity.api.server_error"
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include(identity_api)),
+    path("", include(agents_api)),
+    path("", include(operations_api)),
+    path("", include(agents_pages)),
+]
