@@ -174,10 +174,14 @@ class Execution:
         await self._announce()
 
     async def _announce(self) -> None:
-        await read(self._operation.refresh_from_db)
-        data = status_event(self._operation)
+        data = await read(self._recorded_status)
         message = {"type": "operation.event", "event": "operation_status", "data": data}
         await live.send(operation_group(self._operation.pk), message)
+
+    def _recorded_status(self) -> dict[str, Any]:
+        # These alone: a full refresh would drop the agent, and load it again outside a thread.
+        self._operation.refresh_from_db(fields=["status", "exit_code", "error", "summary"])
+        return status_event(self._operation)
 
     async def cancel(self) -> bool:
         """Have it ended: TERM, ten seconds, KILL; its end then comes by the stream.

@@ -45,6 +45,7 @@ DROP_SECONDS = 1.0  # how long sends to a lost WebSocket are dropped, not refuse
 DROP_PAUSE_SECONDS = 0.001
 LISTEN_BACKLOG = 1024
 WEBSOCKET_MESSAGE_BYTES = 1024**2
+BODY_BYTES = 4 * 1024**2  # above what any view takes, so that what is cut is refused
 
 
 class ClientDisconnected(asyncio.CancelledError):
@@ -142,6 +143,14 @@ class Request(WebRequest):  # type: ignore[misc]  # Daphne is untyped
 
     async def refuse(self) -> None:
         raise ClientDisconnected
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Keep no more of a body than tells an application that it is too large.
+
+        Daphne hands a body over whole, in memory, before anybody knows whose it is.
+        """
+        room = BODY_BYTES - self.content.tell()
+        super().handleContentChunk(data[:room])
 
     def handle_exception(self, exception: BaseException) -> None:
         """Answer 500, or cut off an answer that has begun.

@@ -27,6 +27,7 @@ async def application(scope, receive, send):
         "/break": break_off,
         "/idle": idle,
         "/report": tell,
+        "/measure": measure,
     }
     await route[scope["path"]](scope, receive, send)
 
@@ -77,6 +78,17 @@ async def idle(scope, receive, send):
 async def tell(scope, receive, send):
     await accept(scope, send)
     await send({"type": "http.response.body", "body": json.dumps(report).encode()})
+
+
+async def measure(scope, receive, send):
+    size = 0
+    more = True
+    while more:
+        part = await receive()
+        size += len(part.get("body", b""))
+        more = part.get("more_body", False)
+    await accept(scope, send)
+    await send({"type": "http.response.body", "body": str(size).encode()})
 
 
 async def accept(scope, send):
