@@ -9,7 +9,7 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 
@@ -88,10 +88,12 @@ class LogPump:
 
 
 class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ships no types
-    #: One for each app that has topics; the first that knows a name decides.
-    resolvers: ClassVar[tuple[Resolver, ...]] = ()
-
     user: User
+
+    def __init__(self, *, resolvers: tuple[Resolver, ...]) -> None:
+        """``resolvers``: one for each app that has topics; the first that knows a name decides."""
+        super().__init__()
+        self._resolvers = resolvers
 
     async def connect(self) -> None:
         self._topics: dict[str, Topic] = {}
@@ -151,7 +153,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         user = User.objects.filter(pk=self.user.pk, is_active=True).first()
         if user is None:
             return None
-        found = (resolve(user, name) for resolve in self.resolvers)
+        found = (resolve(user, name) for resolve in self._resolvers)
         return next((topic for topic in found if topic), None)
 
     async def _add(self, topic: Topic, after: int | None) -> None:
@@ -164,9 +166,11 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         if topic.name == "agents":
             # All that is visible comes with it; pages are served without.
             await self.channel_layer.group_add(live.STATS, self.channel_name)
+        # What changed between the page and its subscription.
         if topic.group == live.AGENTS:
-            # What changed between the page and its subscription.
             await self._tell_changes(topic)
+        elif (now := await read(self._resolve, topic.name)) and now.snapshot:
+            await self.send(frame(*now.snapshot))
 
     async def _send_log(self, text: str) -> None:
         await self.send(text)

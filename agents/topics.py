@@ -1,6 +1,7 @@
 """What can be subscribed to, by name, and by whom."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from agents import live
 from agents.models import Agent
@@ -16,6 +17,8 @@ class Topic:
     #: Only messages about this agent; None takes those about all agents that the user sees.
     agent_id: int | None = None
     log_id: int | None = None
+    #: The event that tells how things stand, for a new subscriber.
+    snapshot: tuple[str, dict[str, Any]] | None = None
 
 
 def resolve(user: User, name: str) -> Topic | None:

@@ -6,6 +6,7 @@ from agents import live
 from agents.topics import Topic
 from operations.execution import operation_group
 from operations.models import Operation
+from operations.reports import status_event
 from trinity.models import User
 
 
@@ -18,12 +19,15 @@ def resolve(user: User, name: str) -> Topic | None:
         operation_id = UUID(text)
     except ValueError:
         return None
-    operation = Operation.objects.visible_to(user).filter(pk=operation_id).first()
+    operation = (
+        Operation.objects.visible_to(user).select_related("agent").filter(pk=operation_id).first()
+    )
     if operation is None:
         return None
     match part:
         case "":
-            return Topic(name, operation_group(operation.pk))
+            snapshot = ("operation_status", status_event(operation))
+            return Topic(name, operation_group(operation.pk), snapshot=snapshot)
         case "logs":
             return Topic(name, live.log_group(operation.log_id), log_id=operation.log_id)
         case _:
