@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from csp.constants import NONE, SELF
+from django.templatetags.static import static
 
 from trinity import env
 
@@ -126,6 +127,8 @@ AXES_RESET_ON_SUCCESS = True
 AXES_HTTP_RESPONSE_CODE = 429
 AXES_LOCKOUT_TEMPLATE = "429.html"
 AXES_VERBOSE = False
+# Failed sign-ins are audit events, which the admin shows already.
+AXES_ENABLE_ADMIN = False
 
 # A sign-in works over plain HTTP on the own machine; behind TLS, say so here.
 SERVED_OVER_TLS = env.flag("TRINITY_TLS", default=False)
@@ -175,7 +178,14 @@ TRINITY_RUNTIME = "agents.docker_runtime.DockerRuntime"
 # Images that an agent may be made of.
 TRINITY_IMAGES = env.words("TRINITY_IMAGES", ["trinity-agent-base:latest"])
 
-UNFOLD = {"SITE_TITLE": "Trinity", "SITE_HEADER": "Trinity", "SHOW_HISTORY": True}
+UNFOLD = {
+    "SITE_TITLE": "Trinity",
+    "SITE_HEADER": "Trinity",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("favicon.svg")}
+    ],
+    "SHOW_HISTORY": True,
+}
 
 LOGGING = {
     "version": 1,

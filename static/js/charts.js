@@ -1,6 +1,7 @@
-/** A line over the last 15 minutes; what was not measured is a gap, not zero. */
+/** A line over the last 15 minutes at most; what was not measured is a gap, not zero. */
 /* global uPlot */
 const WINDOW_SECONDS = 15 * 60;
+const SHORTEST_SECONDS = 2 * 60;
 const GAP_SECONDS = 15;
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 
@@ -86,12 +87,14 @@ export class Chart {
   }
 }
 
-/** Always the whole window, so that the line grows from the right and does not stretch. */
-function recent(_plot, _first, last) {
+/** From the first sample on, two minutes at least: a new page shows a line and not a dot. */
+function recent(_plot, first, last) {
   const end = last ?? Date.now() / 1000;
-  return [end - WINDOW_SECONDS, end];
+  const start = Math.min(first ?? end, end - SHORTEST_SECONDS);
+  return [Math.max(start, end - WINDOW_SECONDS), end];
 }
 
 function clock(seconds) {
-  return new Date(seconds * 1000).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
+  const second = seconds % 60 ? "2-digit" : undefined;
+  return new Date(seconds * 1000).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", second });
 }
