@@ -11,7 +11,7 @@ from agents import access, lifecycle, logs
 from agents.errors import AgentNotRunning
 from agents.lifecycle import NewAgent
 from agents.models import Agent, Host
-from agents.reports import agent_detail, agent_object, stats_object
+from agents.reports import agent_detail, agent_object, agent_objects, stats_object
 from trinity.api import ApiView, takes
 from trinity.identity import actor_of, user_of
 from trinity.shapes import Body, Text, Whole, texts
@@ -40,7 +40,7 @@ class AgentsView(ApiView):
         user = user_of(request)
         agents = Agent.objects.for_list(user).visible_to(user)
         if request.query_params.get("stats") != "1":
-            return Response([agent_object(agent, user) for agent in agents])
+            return Response(agent_objects(agents, user))
         with_stats = agents.select_related("stats")
         return Response(
             [{**agent_object(agent, user), "stats": stats_object(agent)} for agent in with_stats]

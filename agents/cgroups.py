@@ -11,6 +11,7 @@ from pathlib import Path
 from agents.runtime import Container, Usage
 
 ROOT = Path("/sys/fs/cgroup")
+PROC = Path("/proc")
 # A limit this large is the kernel's way of saying that there is none (v1).
 NO_LIMIT = 1 << 62
 
@@ -18,7 +19,7 @@ NO_LIMIT = 1 << 62
 def belongs_to(pid: int, container_id: str) -> bool:
     """Tell whether a process runs in the container's cgroup; False when it has ended."""
     try:
-        return container_id in Path(f"/proc/{pid}/cgroup").read_text()
+        return container_id in (PROC / str(pid) / "cgroup").read_text()
     except OSError:
         return False
 
@@ -55,7 +56,7 @@ def _folders(pid: int, _container_id: str) -> tuple[Path, Path]:
     The container is part of the key, because numbers of processes come again.
     """
     found = {}
-    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+    for line in (PROC / str(pid) / "cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         for controller in controllers.split(","):
             found[controller] = path.lstrip("/")
@@ -92,7 +93,7 @@ def _memory_limit(folder: Path) -> int | None:
 
 def _network(pid: int) -> tuple[int | None, int | None]:
     try:
-        lines = Path(f"/proc/{pid}/net/dev").read_text().splitlines()[2:]
+        lines = (PROC / str(pid) / "net" / "dev").read_text().splitlines()[2:]
     except OSError:
         return None, None
     cards = [line.split(":", 1) for line in lines]

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
-from django.db import OperationalError, close_old_connections, connection, transaction
+from django.db import close_old_connections, connection, transaction
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,6 +37,7 @@ async def read(query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 @dataclass(slots=True)
 class _Job:
     work: Callable[[], Any]
+    is_durable: bool
     done: "Future[Any]" = field(default_factory=Future)
 
 
@@ -54,8 +55,9 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="database-writer", daemon=True)
         self._thread.start()
 
-    async def write(self, work: Callable[[], T]) -> T:
-        job = _Job(work)
+    async def write(self, work: Callable[[], T], *, durable: bool = False) -> T:
+        """``durable``: on the disk when this returns, for what is thrown away elsewhere then."""
+        job = _Job(work, durable)
         self._jobs.put(job)
         result: T = await asyncio.wrap_future(job.done)
         return result
@@ -66,7 +68,6 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        self._tune()
         while (job := self._jobs.get()) is not None:
             batch, is_last = self._gather(job)
             self._commit(batch)
@@ -75,15 +76,12 @@ class Writer:
         connection.close()
 
     @staticmethod
-    def _tune() -> None:
-        # A log line that the last power cut took is read again from its source; waiting for
-        # the disk on every commit would cost more than it saves.
+    def _synchronize(*, fully: bool) -> None:
+        # A log line that the last power cut took is read again from its source: waiting for
+        # the disk on every commit would cost more than it saves. PostgreSQL gathers commits.
         if connection.vendor == "sqlite":
-            try:
-                with connection.cursor() as cursor:
-                    cursor.execute("PRAGMA synchronous=NORMAL")
-            except OperationalError:
-                connection.close()
+            with connection.cursor() as cursor:
+                cursor.execute(f"PRAGMA synchronous={'FULL' if fully else 'NORMAL'}")
 
     def _gather(self, first: _Job) -> tuple[list[_Job], bool]:
         batch = [first]
@@ -100,6 +98,7 @@ class Writer:
     def _commit(self, batch: list[_Job]) -> None:
         close_old_connections()
         try:
+            self._synchronize(fully=any(job.is_durable for job in batch))
             results = self._transaction(batch)
         except Exception as error:  # belongs to whoever waits for the job
             self._commit_apart(batch, error)

@@ -18,6 +18,8 @@ from agents.runtime import LogEntry, get_runtime
 
 logger = logging.getLogger(__name__)
 
+RETRY_SECONDS = 1.0
+
 
 @dataclass(slots=True)
 class Cursor:
@@ -132,22 +134,37 @@ class LogFollowers:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
 
     def follow(self, agent: Agent) -> None:
         """Make sure that the container is followed; also one that has just ended, to its end."""
-        if agent.container_id and agent.container_id not in self._tasks:
+        if agent.container_id in self._tasks:
+            # It may be at the end of what came before a restart.
+            self._again.add(agent.container_id)
+        elif agent.container_id:
             task = asyncio.create_task(self._run(agent), name=f"log of {agent.name}")
             self._tasks[agent.container_id] = task
 
     async def _run(self, agent: Agent) -> None:
         try:
-            await LogFollower(self._writer, agent).run()
-        except (EngineUnavailable, LeaseLost):
-            pass  # The watch notices by itself, and calls again when all is well.
+            await self._follow_to_the_end(agent)
+        except LeaseLost:
+            pass  # Another supervisor follows it now.
         except Exception:
             logger.exception("The log of %s cannot be followed", agent.name)
         finally:
             self._tasks.pop(agent.container_id, None)
+
+    async def _follow_to_the_end(self, agent: Agent) -> None:
+        while True:
+            self._again.discard(agent.container_id)
+            try:
+                await LogFollower(self._writer, agent).run()
+            except EngineUnavailable:
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                if agent.container_id not in self._again:
+                    return
 
     async def close(self) -> None:
         tasks = list(self._tasks.values())

@@ -104,7 +104,7 @@ def _check_engine() -> Host:
     """Raise EngineUnavailable at once while it is recorded as away, else after 3 s at most."""
     host = Host.objects.local()
     if host.away_since:
-        raise EngineUnavailable(f"The container engine is away: {host.away_reason}")
+        raise EngineUnavailable(host.away_reason)
     get_runtime().check()
     return host
 
@@ -149,8 +149,9 @@ def stop(agent: Agent, actor: Actor, *, grace_seconds: int = 10) -> None:
     """Take the agent down; nothing happens when it does not run."""
     with recorded(actor, "stop", "agent", agent.name), _claimed(agent, Verb.STOP):
         agent.record(desired=Agent.Desired.STOPPED)
-        take_down(agent, grace_seconds=grace_seconds)
-        agent.release(status=Status.STOPPED)
+        if not _is_down(agent):
+            take_down(agent, grace_seconds=grace_seconds)
+            agent.release(status=Status.STOPPED)
     live.announce_from_thread(agent, "agent_stopped")
 
 
@@ -213,6 +214,13 @@ def _runs(agent: Agent) -> bool:
         return False
     container = _inspect(agent)
     return container is not None and container.status is ContainerStatus.RUNNING
+
+
+def _is_down(agent: Agent) -> bool:
+    if agent.status != Status.STOPPED:
+        return False
+    container = _inspect(agent)
+    return container is None or container.status is not ContainerStatus.RUNNING
 
 
 def _inspect(agent: Agent) -> Container | None:
@@ -291,7 +299,9 @@ def _check_alive(agent: Agent) -> None:
 def take_down(agent: Agent, *, grace_seconds: int) -> None:
     agent.record(status=Status.STOPPING)
     live.announce_from_thread(agent, "agent_status")
-    get_runtime().stop(agent.container_id, grace_seconds=grace_seconds)
+    # None yet, while the image is being built.
+    if agent.container_id:
+        get_runtime().stop(agent.container_id, grace_seconds=grace_seconds)
 
 
 def erase(agent: Agent) -> None:

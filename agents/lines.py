@@ -16,7 +16,8 @@ class LineSplitter:
         """Return the lines that are complete now."""
         *whole, rest = (self.rest + received).split(b"\n")
         lines = [piece for line in whole for piece in _pieces(line.removesuffix(b"\r"))]
-        while len(rest) > LINE_BYTES:
+        # A carriage return right behind a full line may be half of its end.
+        while len(rest.removesuffix(b"\r")) > LINE_BYTES:
             cut = _boundary(rest)
             lines.append(rest[:cut])
             rest = rest[cut:]
@@ -26,7 +27,7 @@ class LineSplitter:
     def finish(self) -> list[str]:
         """Return what was written without a newline at its end."""
         rest, self.rest = self.rest, b""
-        return [decode(rest)] if rest else []
+        return [decode(rest.removesuffix(b"\r"))] if rest else []
 
 
 def decode(line: bytes) -> str:

@@ -4,14 +4,19 @@ A message that is lost costs only time: whoever waits looks again by a timer.
 """
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from typing import Any
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
+from redis.exceptions import RedisError
 
+from agents.database import read
 from agents.models import Agent
 from trinity.api import json_time
+
+logger = logging.getLogger(__name__)
 
 SUPERVISOR = "supervisor"
 AGENTS = "agents"
@@ -24,8 +29,10 @@ def log_group(log_id: int) -> str:
 
 async def send(group: str, message: dict[str, Any]) -> None:
     layer = get_channel_layer()
-    if layer is not None:
+    try:
         await layer.group_send(group, message)
+    except (OSError, RedisError) as error:
+        logger.warning("Viewers are told late, because the channel layer fails: %s", error)
 
 
 async def announce(agent_id: int, event: str, data: dict[str, Any]) -> None:
@@ -34,7 +41,8 @@ async def announce(agent_id: int, event: str, data: dict[str, Any]) -> None:
 
 
 async def announce_status(agent: Agent) -> None:
-    await announce(agent.pk, "agent_status", status_of(agent))
+    # In a thread: the agent may have dropped its host with a refresh, and loads it again.
+    await announce(agent.pk, "agent_status", await read(status_of, agent))
 
 
 def announce_from_thread(agent: Agent, event: str) -> None:

@@ -164,16 +164,25 @@ class ChunkCache:
         if (chunk := self._chunks.get(key)) is not None:
             self._chunks.move_to_end(key)
             return chunk
-        read = self._reads.get(key)
-        if read is None:
-            read = asyncio.create_task(database.read(chunks_after, log_id, seq))
-            self._reads[key] = read
-            read.add_done_callback(lambda _done: self._reads.pop(key, None))
-        # Shielded: a viewer that leaves must not take the read away from the others.
-        chunks = await asyncio.shield(read)
+        joined = key in self._reads
+        chunks = await self._read(key)
+        if joined and not chunks:
+            # That read may have begun before the lines came which the caller was told of.
+            chunks = await self._read(key)
         for chunk in chunks:
             self._keep(log_id, chunk)
         return chunks[0].after(seq) if chunks else None
+
+    async def _read(self, key: tuple[int, int]) -> list[Chunk]:
+        """Read what begins there, together with whoever does so already."""
+        read = self._reads.get(key)
+        if read is None:
+            log_id, first_seq = key
+            read = asyncio.create_task(database.read(chunks_after, log_id, first_seq - 1))
+            self._reads[key] = read
+            read.add_done_callback(lambda _done: self._reads.pop(key, None))
+        # Shielded: a viewer that leaves must not take the read away from the others.
+        return await asyncio.shield(read)
 
     def _keep(self, log_id: int, chunk: Chunk) -> None:
         key = (log_id, chunk.first_seq)

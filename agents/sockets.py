@@ -4,10 +4,12 @@ A container can write to its directory, so the host never follows a path inside 
 place of the socket would lead to a neighbour's socket, or to the engine's.
 """
 
+import errno
 import os
 import shutil
 import socket
 import stat
+import tempfile
 from pathlib import Path
 
 from django.conf import settings
@@ -31,15 +33,18 @@ def make_run_directory(path: Path, key: str) -> None:
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.parent.chmod(0o700)
-    try:
-        path.mkdir()
-    except FileExistsError:
-        return
-    # Into a draft first: the container must not start with half a key.
-    key_file = path / KEY_NAME
+    # Moved into place whole: a process that is killed here leaves no directory without its key.
+    draft = Path(tempfile.mkdtemp(dir=path.parent))
+    key_file = draft / KEY_NAME
     key_file.write_text(key + "\n")
     key_file.chmod(0o444)
-    path.chmod(0o777)
+    draft.chmod(0o777)
+    try:
+        draft.rename(path)
+    except OSError as error:
+        shutil.rmtree(draft)
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise
 
 
 def remove_run_directory(path: Path) -> None:

@@ -148,7 +148,7 @@ class Watch:
             await asyncio.sleep(FINISH_SECONDS)
 
     async def _finish(self, agent: Agent) -> None:
-        if await engine.call(reconcile.finish, agent):
+        if await engine.call(reconcile.finish, agent) and not agent.deleting:
             await live.announce_status(agent)
             await self._on_status(agent)
 

@@ -9,12 +9,14 @@ import json
 import secrets
 import socket
 import struct
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 from agents.errors import AgentUnavailable
 
@@ -74,7 +76,8 @@ def check_greeting(answer: dict[str, Any], key: str, challenge: str) -> None:
 def decode(line: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(line)
-    except ValueError as error:
+    # Brackets nested a thousand deep end in a RecursionError.
+    except (ValueError, RecursionError) as error:
         raise AgentUnavailable("The agent server answered with something unreadable") from error
     if not isinstance(answer, dict):
         raise AgentUnavailable("The agent server answered with something unreadable")
@@ -85,6 +88,12 @@ def encode(message: dict[str, Any]) -> bytes:
     return json.dumps(message).encode() + b"\n"
 
 
+def said(value: object, limit: int) -> str:
+    """Text of the other side's choosing in a form that every database takes."""
+    text = str(value)[:limit].encode(errors="replace").decode()
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 def generation_of(connection: socket.socket, key: str) -> int:
     """Return which generation answers, after its proof; closes the connection.
 
@@ -92,10 +101,10 @@ def generation_of(connection: socket.socket, key: str) -> int:
     """
     challenge = secrets.token_hex(32)
     try:
-        with connection, connection.makefile("rb") as answers:
+        with connection:
             connection.settimeout(ANSWER_SECONDS)
             connection.sendall(encode({"challenge": challenge}))
-            greeting = decode(answers.readline(LINE_LIMIT))
+            greeting = decode(_read_line(connection))
     except OSError as error:
         raise AgentUnavailable("The agent server does not answer") from error
     check_greeting(greeting, key, challenge)
@@ -103,6 +112,19 @@ def generation_of(connection: socket.socket, key: str) -> int:
     if not isinstance(generation, int):
         raise AgentUnavailable("The agent server does not say which generation it is")
     return generation
+
+
+def _read_line(connection: socket.socket) -> bytes:
+    """Read up to a newline, in time also when the bytes come one by one."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    line = b""
+    while b"\n" not in line and len(line) <= LINE_LIMIT:
+        connection.settimeout(max(deadline - time.monotonic(), 0.001))
+        received = connection.recv(64 * 1024)
+        if not received:
+            break
+        line += received
+    return line.partition(b"\n")[0]
 
 
 class AgentServer:
@@ -122,6 +144,14 @@ class AgentServer:
 
     async def forget(self, operation: str, epoch: int) -> None:
         await self._call(verb="forget", id=operation, epoch=epoch)
+
+    async def operations(self) -> list[UUID]:
+        """Those whose output the server still keeps."""
+        answer = await self._call(verb="ping")
+        try:
+            return [UUID(text) for text in answer.get("operations", [])]
+        except (ValueError, TypeError, AttributeError) as error:
+            raise AgentUnavailable("The agent server names no operations") from error
 
     async def attach(self, operation: str, offset: int) -> AsyncGenerator[list[Record]]:
         """Yield what was written from an offset on, in batches as it comes; END is the last."""
@@ -178,7 +208,7 @@ class AgentServer:
         writer.write(encode(request))
         answer = await _answer(reader)
         if answer.get("ok") is not True:
-            raise Refused(str(answer.get("code"))[:40], str(answer.get("detail"))[:300])
+            raise Refused(said(answer.get("code"), 40), said(answer.get("detail"), 300))
         return answer
 
 
@@ -206,13 +236,13 @@ def _take_records(buffer: bytearray) -> list[Record]:
     """Remove the whole records from the front of a buffer."""
     records, position = [], 0
     while len(buffer) - position >= RECORD_HEADER.size:
-        kind, time, length = RECORD_HEADER.unpack_from(buffer, position)
+        kind, at, length = RECORD_HEADER.unpack_from(buffer, position)
         if kind not in _KINDS or length > RECORD_LIMIT:
             raise AgentUnavailable("The agent server sent something that is no record")
         end = position + RECORD_HEADER.size + length
         if len(buffer) < end:
             break
-        records.append(Record(Kind(kind), time, bytes(buffer[position + RECORD_HEADER.size : end])))
+        records.append(Record(Kind(kind), at, bytes(buffer[position + RECORD_HEADER.size : end])))
         position = end
     del buffer[:position]
     return records

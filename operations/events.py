@@ -91,7 +91,7 @@ class OperationEvents:
             while True:
                 async for event in self._news():
                     yield event
-                if self._operation.is_finished or not await self._is_visible():
+                if self._operation.is_finished or not await read(self._is_visible):
                     return
                 async for keep_alive in wait():
                     yield keep_alive
@@ -116,9 +116,10 @@ class OperationEvents:
         }
         return _event({"type": "status", "status": end["status"]}) + _event(end, self._seq + 1)
 
-    async def _is_visible(self) -> bool:
-        mine = Operation.objects.visible_to(self._user).filter(pk=self._operation.pk)
-        return await read(mine.exists)
+    def _is_visible(self) -> bool:
+        # The person as he is now: he may have been disabled since the stream began.
+        user = User.objects.get(pk=self._user.pk)
+        return Operation.objects.visible_to(user).filter(pk=self._operation.pk).exists()
 
 
 def _event(data: dict[str, Any], seq: int | None = None) -> bytes:

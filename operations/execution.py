@@ -5,11 +5,10 @@ operation may die at any moment: the next one attaches where the stored log ends
 """
 
 import asyncio
-import json
 import logging
 from base64 import b64decode, b64encode
 from collections.abc import AsyncGenerator, Coroutine
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +19,7 @@ from agents.followers import announce_growth
 from agents.lines import LineSplitter
 from agents.models import Agent, Log
 from agents.pacing import Paced
-from agents.wire import Kind, Record, Refused
+from agents.wire import Kind, Record, Refused, decode, said
 from operations.models import Operation
 from operations.reports import status_event
 from trinity.encryption import unseal
@@ -113,6 +112,8 @@ class Execution:
 
     async def _follow(self) -> None:
         if self._operation.is_finished:
+            # The end was stored by an earlier attempt, and could not be told.
+            await self._server.forget(self._id, self._epoch)
             return
         try:
             async with aclosing(self._chunks()) as chunks:
@@ -152,7 +153,7 @@ class Execution:
             self._append(lines)
             self._operation.finish(**outcome)
 
-        await self._writer.write(write)
+        await self._writer.write(write, durable=True)
         await self._announce_growth()
         await self._announce()
         # Only now: until the end is committed, the agent's copy is the only one.
@@ -205,10 +206,10 @@ def operation_group(operation_id: UUID) -> str:
 def _outcome(payload: bytes) -> dict[str, Any]:
     """Fields of ``Operation.finish`` from what the agent server says; it is not trusted."""
     try:
-        said = json.loads(payload)
-        reason, exit_code = str(said["reason"]), said["exit_code"]
-        detail = str(said.get("detail", ""))
-    except (ValueError, KeyError, TypeError, AttributeError):
+        told = decode(payload)
+        reason, exit_code = str(told["reason"]), told["exit_code"]
+        detail = said(told.get("detail", ""), 500)
+    except (AgentUnavailable, KeyError):
         return {"status": Status.FAILED, "error": Error.LOST, "summary": "The end is unreadable"}
     if isinstance(exit_code, bool) or not isinstance(exit_code, int | None):
         exit_code = None
@@ -240,6 +241,7 @@ class Executions:
 
     async def run(self) -> None:
         try:
+            self._spawn(self._forget_finished())
             while True:
                 self._wake.clear()
                 await self._look()
@@ -280,6 +282,19 @@ class Executions:
             # It has not begun, or its server is away: ask again at the next look.
             self._canceled.discard(operation_id)
 
+    async def _forget_finished(self) -> None:
+        """Have the spools removed of those that ended just before their supervisor did."""
+        for agent in await read(self._running_agents):
+            server = containers.server_of(agent)
+            with suppress(AgentUnavailable, Refused):
+                kept = await server.operations()
+                for operation_id in await read(_finished, kept):
+                    await server.forget(str(operation_id), self._epoch)
+
+    def _running_agents(self) -> list[Agent]:
+        running = Agent.objects.filter(host=self._host_id, status=Agent.Status.RUNNING)
+        return list(running.select_related("host"))
+
     async def _drive(self, operation_id: UUID, execution: Execution) -> None:
         try:
             await execution.run()
@@ -291,3 +306,8 @@ class Executions:
         finally:
             self._running.pop(operation_id, None)
             self._canceled.discard(operation_id)
+
+
+def _finished(operation_ids: list[UUID]) -> list[UUID]:
+    ended = Operation.objects.filter(pk__in=operation_ids, finished_at__isnull=False)
+    return list(ended.values_list("pk", flat=True))

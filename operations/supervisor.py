@@ -6,6 +6,8 @@ from contextlib import suppress
 from typing import Any
 
 from channels.layers import get_channel_layer
+from django.db import DatabaseError
+from redis.exceptions import RedisError
 
 from agents import engine, live, process
 from agents.database import Writer
@@ -32,16 +34,21 @@ class Supervisor:
                 await self._act(host, epoch)
             except* LeaseLost:
                 logger.warning("Another supervisor took host %s over", host)
+            except* (DatabaseError, OSError, RedisError) as errors:
+                # What this hangs on went away: begin anew when it is back.
+                logger.error("Supervising was broken off: %s", errors.exceptions)  # noqa: TRY400
             finally:
-                await asyncio.shield(engine.call(host.release_lease, epoch))
+                with suppress(DatabaseError):
+                    await asyncio.shield(engine.call(host.release_lease, epoch))
 
     async def _take_lease(self) -> tuple[Host, int]:
         while True:
-            host = await engine.call(Host.objects.local)
-            if await self._reaches_engine(host):
-                epoch = await engine.call(host.take_lease, process.HOLDER)
-                if epoch is not None:
-                    return host, epoch
+            with suppress(DatabaseError):
+                host = await engine.call(Host.objects.local)
+                if await self._reaches_engine(host):
+                    epoch = await engine.call(host.take_lease, process.HOLDER)
+                    if epoch is not None:
+                        return host, epoch
             await asyncio.sleep(TAKE_SECONDS)
 
     @staticmethod

@@ -104,7 +104,8 @@ def kept_secret(name: str, path: Path) -> str:
     try:
         if path.exists():
             return path.read_text().strip()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        # The database will lie here too, and the agents' sockets: nobody else's business.
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Linked into place whole: of two processes that start at once, both read one secret.
         draft = path.with_name(f"{path.name}.{os.getpid()}")
         draft.touch(mode=0o600)

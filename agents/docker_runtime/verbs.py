@@ -37,6 +37,7 @@ CHECK_SECONDS = 3
 VERB_SECONDS = 20
 DEFAULT_URL = "unix:///var/run/docker.sock"
 API_VERSION = "1.41"
+AGENT_USER = "1000:1000"
 
 
 def engine_url() -> str:
@@ -107,6 +108,8 @@ class DockerRuntime:
                 created = self._api.create_container(
                     spec.image,
                     name=spec.name,
+                    # Whatever the image says: not root.
+                    user=AGENT_USER,
                     labels=spec.labels,
                     environment=spec.environment,
                     host_config=self._api.create_host_config(**host_config(spec)),

@@ -4,7 +4,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from django.conf import settings
 from django.core.management import call_command
@@ -26,8 +25,6 @@ def timed(say: Say, what: str) -> Iterator[None]:
 
 def prepare(say: Say) -> None:
     """Everything before the first request: tables, administrator, engine, image."""
-    # Agents' sockets and the database are nobody else's business.
-    Path(settings.DATA_DIR).mkdir(mode=0o700, parents=True, exist_ok=True)
     with timed(say, "database"):
         call_command("migrate", verbosity=0, interactive=False)
     first_administrator(say)
