@@ -14,7 +14,7 @@ from agents.wire import AgentServer
 
 def run_directory(agent: Agent) -> Path:
     """A directory of this generation's own: the next one must not meet what it left."""
-    return sockets.run_directory(f"{agent.pk}-{agent.generation}")
+    return sockets.run_directory(f"{agent.uid}-{agent.generation}")
 
 
 def server_key(agent: Agent) -> str:
@@ -22,7 +22,7 @@ def server_key(agent: Agent) -> str:
 
     Derived and not stored: nothing to keep, nothing to read back from where an agent writes.
     """
-    identity = f"agent-server:{agent.host.instance}:{agent.pk}:{agent.generation}"
+    identity = f"agent-server:{agent.uid}:{agent.generation}"
     return hmac.new(settings.ENCRYPTION_KEY.encode(), identity.encode(), sha256).hexdigest()
 
 
@@ -32,14 +32,13 @@ def server_of(agent: Agent) -> AgentServer:
 
 
 def volume_name(agent: Agent, purpose: str) -> str:
-    return f"trinity-{agent.host.instance}-{agent.pk}-{purpose}"
+    return f"trinity-{agent.host.instance}-{agent.uid}-{purpose}"
 
 
 def spec_of(agent: Agent) -> ContainerSpec:
     environment = {"TRINITY_GENERATION": str(agent.generation)}
     return ContainerSpec(
-        # The engine may carry other installations: the number and the instance make it ours.
-        name=f"agent-{agent.name}-{agent.host.instance[:4]}{agent.pk}-{agent.generation}",
+        name=f"agent-{agent.name}",
         image=agent.image,
         limits=agent.limits,
         run_directory=run_directory(agent),
@@ -65,12 +64,12 @@ def labels_of(agent: Agent) -> dict[str, str]:
         "trinity.base-image-version": "1",
         "trinity.is-system": str(agent.is_system).lower(),
         "trinity.generation": str(agent.generation),
-        "trinity.agent-id": str(agent.pk),
+        "trinity.agent-uid": agent.uid,
         "trinity.spec": _spec_hash(agent),
     }
 
 
 def _spec_hash(agent: Agent) -> str:
     """A hash of everything that only a new container can change."""
-    what = "\0".join([agent.host.instance, str(agent.pk), str(agent.generation), agent.image])
+    what = "\0".join([agent.host.instance, agent.uid, str(agent.generation), agent.image])
     return sha256(what.encode()).hexdigest()[:16]

@@ -251,8 +251,7 @@ def _container_of(agent: Agent) -> str:
         sockets.remove_run_directory(containers.run_directory(agent))
         agent.record(generation=agent.generation + 1, container_id="")
     runtime, spec = get_runtime(), containers.spec_of(agent)
-    # The name is made of agent and generation, so this finds the container of an attempt
-    # that was killed before it could record the id.
+    # This finds the container of an attempt that was killed before it could record the id.
     sockets.make_run_directory(spec.run_directory, containers.server_key(agent))
     container_id = runtime.create(spec)
     if container_id != agent.container_id:
@@ -309,8 +308,10 @@ def erase(agent: Agent) -> None:
     agent.record(deleting=True)
     runtime, spec = get_runtime(), containers.spec_of(agent)
     try:
-        # By name: the id may not have been recorded yet.
-        runtime.remove(spec.name)
+        for container in runtime.containers(instance=agent.host.instance):
+            # By label: an id may not have been recorded yet.
+            if container.labels.get("trinity.agent-uid") == agent.uid:
+                runtime.remove(container.id)
         runtime.remove_volume(spec.workspace_volume)
         runtime.remove_volume(spec.spool_volume)
     except EngineUnavailable:

@@ -32,7 +32,7 @@ class HostManager(models.Manager["Host"]):
         return self.get_or_create(name="local")[0]
 
 
-def new_instance() -> str:
+def new_uid() -> str:
     return uuid4().hex[:12]
 
 
@@ -43,7 +43,7 @@ class Host(models.Model):
 
     name = models.CharField(max_length=63, unique=True)
     #: Tells this installation's containers from any other's on the same engine.
-    instance = models.CharField(max_length=12, default=new_instance, editable=False)
+    instance = models.CharField(max_length=12, default=new_uid, editable=False)
     engine_id = models.CharField(max_length=100, blank=True, editable=False)
     cpus = models.PositiveIntegerField(null=True, editable=False)
     memory_bytes = models.PositiveBigIntegerField(null=True, editable=False)
@@ -195,6 +195,9 @@ class Agent(models.Model):
     CLAIM = timedelta(seconds=90)
 
     name = models.CharField(max_length=63)
+    #: Names what belongs to it on the engine. Its number would be given again by a database
+    #: that was restored from a backup, and with it another agent's workspace.
+    uid = models.CharField(max_length=12, unique=True, default=new_uid, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="agents")
     type = models.CharField(max_length=63, default="business-assistant")
     description = models.TextField(blank=True, max_length=4000)

@@ -7,7 +7,6 @@ from agents.stats import as_json
 from trinity.api import json_time
 from trinity.models import User
 
-
 # All that agent_object shows. A list reads these alone: to make whole objects of a thousand
 # agents, their owners and their hosts takes longer than everything else about the request.
 COLUMNS = (

@@ -127,10 +127,11 @@ class ContainerRuntime(Protocol):
     def has_image(self, image: str) -> bool: ...
 
     def create(self, spec: ContainerSpec) -> str:
-        """Return the id of a new container, or of the one that has this name already.
+        """Return the id of a new container, or of the one that an earlier attempt has made.
 
-        A name is made of what identifies the generation, so having it means that an earlier
-        attempt got this far. Raises ``ImageMissing``.
+        That is told by the label ``trinity.spec``. Where another installation's container has
+        the name, the instance is appended. Raises ``ImageMissing``, and ``StartFailed`` when
+        that name is taken too.
         """
         ...
 

@@ -90,15 +90,16 @@ class Watch:
         away_since = self._host.away_since
         is_first = self._is_first
         self._is_first = False
+        seen = await engine.call(reconcile.resync, self._host, self._epoch)
+        for observed in seen:
+            await self._take_note(observed)
+        # Only now: until then lists show what was so before the engine went.
         await engine.call(
             self._host.record_here,
             engine_id=description.id,
             cpus=description.cpus,
             memory_bytes=description.memory_bytes,
         )
-        seen = await engine.call(reconcile.resync, self._host, self._epoch)
-        for observed in seen:
-            await self._take_note(observed)
         down = [observed.agent for observed in seen if observed.changed] if is_first else []
         if away_since:
             await live.send(live.AGENTS, {"type": "engine.state", "away_since": None})

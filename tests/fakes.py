@@ -19,7 +19,7 @@ from itertools import count
 from pathlib import Path
 
 from agents import sockets
-from agents.errors import ContainerMissing, EngineUnavailable, ImageMissing
+from agents.errors import ContainerMissing, EngineUnavailable, ImageMissing, StartFailed
 from agents.runtime import (
     Change,
     Container,
@@ -93,10 +93,16 @@ class FakeRuntime:
         if spec.image not in self.images:
             raise ImageMissing(f"No such image: {spec.image}")
         with self._lock:
-            for container in self._containers.values():
-                if container.spec.name == spec.name:
-                    return container.state.id
-            container = FakeContainer(spec)
+            taken = {container.spec.name: container for container in self._containers.values()}
+            for name in (spec.name, f"{spec.name}-{spec.labels.get('trinity.instance')}"):
+                if name not in taken:
+                    break
+                known = taken[name].state
+                if known.labels.get("trinity.spec") == spec.labels.get("trinity.spec"):
+                    return known.id
+            else:
+                raise StartFailed(f"{name} is taken")
+            container = FakeContainer(replace(spec, name=name))
             self._containers[container.state.id] = container
             return container.state.id
 

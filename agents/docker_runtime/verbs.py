@@ -103,11 +103,19 @@ class DockerRuntime:
             images.build(self._client(images.BUILD_SECONDS), image, report)
 
     def create(self, spec: ContainerSpec) -> str:
+        names = [spec.name, f"{spec.name}-{spec.labels.get('trinity.instance')}"]
+        for name in names:
+            if container_id := self._create_as(name, spec) or self._made_before(name, spec):
+                return container_id
+        raise StartFailed(f"The engine has other containers of the names {' and '.join(names)}")
+
+    def _create_as(self, name: str, spec: ContainerSpec) -> str | None:
+        """Return the new container's id, None when the name is taken."""
         try:
             with translated():
                 created = self._api.create_container(
                     spec.image,
-                    name=spec.name,
+                    name=name,
                     # Whatever the image says: not root.
                     user=AGENT_USER,
                     labels=spec.labels,
@@ -117,15 +125,16 @@ class DockerRuntime:
         except EngineUnavailable as error:
             if not _is_conflict(error):
                 raise
-            return self._adopt(spec)
+            return None
         return str(created["Id"])
 
-    def _adopt(self, spec: ContainerSpec) -> str:
-        with translated():
-            found = self._api.inspect_container(spec.name)
-        if found["Config"]["Labels"].get("trinity.spec") != spec.labels.get("trinity.spec"):
-            raise StartFailed(f"The engine has another container of the name {spec.name}")
-        return str(found["Id"])
+    def _made_before(self, name: str, spec: ContainerSpec) -> str | None:
+        try:
+            found = self.inspect(name)
+        except ContainerMissing:
+            return None
+        is_same = found.labels.get("trinity.spec") == spec.labels.get("trinity.spec")
+        return found.id if is_same else None
 
     def start(self, container_id: str) -> None:
         try:

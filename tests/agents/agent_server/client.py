@@ -120,7 +120,11 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        self.first_line = self.process.stdout.readline().decode()
+        # What it found amiss in its spool comes before it is ready.
+        for line in self.process.stdout:
+            self.first_line = line.decode()
+            if "ready" in self.first_line:
+                break
         return self
 
     def kill(self):
