@@ -13,6 +13,7 @@ from agents.lifecycle import NewAgent
 from agents.models import Agent, Host
 from agents.reports import agent_detail, agent_object, agent_objects, stats_object
 from trinity.api import ApiView, takes
+from trinity.audit import recorded
 from trinity.identity import actor_of, user_of
 from trinity.shapes import Body, Text, Whole, texts
 
@@ -75,7 +76,8 @@ class AgentView(ApiView):
     def patch(self, request: Request, body: Body, name: str) -> Response:
         user = user_of(request)
         agent = access.owned_agent(user, name, refusal="Only owners can change an agent")
-        agent.record(**body)
+        with recorded(actor_of(request), "change", "agent", name):
+            agent.record(**body)
         return Response(agent_object(agent, user))
 
     def delete(self, request: Request, name: str) -> Response:

@@ -38,11 +38,14 @@ def usage(containers: Iterable[Container]) -> dict[str, Usage]:
 
 def _usage(pid: int, container_id: str) -> Usage:
     memory, cpu = _folders(pid, container_id)
+    cpu_seconds, memory_bytes = _cpu_seconds(cpu), _memory_bytes(memory)
+    if cpu_seconds is None and memory_bytes is None:
+        raise FileNotFoundError(memory)
     received, sent = _network(pid)
     return Usage(
         at=time.monotonic(),
-        cpu_seconds=_cpu_seconds(cpu),
-        memory_bytes=_memory_bytes(memory),
+        cpu_seconds=cpu_seconds,
+        memory_bytes=memory_bytes,
         memory_limit_bytes=_memory_limit(memory),
         network_rx_bytes=received,
         network_tx_bytes=sent,

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import Error as DatabaseError
 
 from agents import live, logs
 from agents.database import read
@@ -19,6 +20,7 @@ from agents.models import Agent
 from agents.topics import Topic
 from trinity.identity import authenticate_scope
 from trinity.models import User
+from trinity.shapes import UNSTORABLE
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +62,14 @@ class LogPump:
 
     async def _run(self) -> None:
         while True:
+            try:
+                await self._pump()
+            except DatabaseError as error:
+                logger.warning("A live log waits for the database: %s", error)
+                await asyncio.sleep(WAKE_SECONDS)
+
+    async def _pump(self) -> None:
+        while True:
             self._grew.clear()
             chunk = await logs.cache.after(self._log_id, self._seq)
             if chunk is None:
@@ -87,6 +97,15 @@ class LogPump:
             await self._acknowledged.wait()
 
 
+def _is_position(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
+def _groups_of(topic: Topic) -> set[str]:
+    # All that is visible comes with the list of agents; pages are served without figures.
+    return {topic.group, live.STATS} if topic.name == "agents" else {topic.group}
+
+
 class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ships no types
     user: User
 
@@ -94,12 +113,19 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         """``resolvers``: one for each app that has topics; the first that knows a name decides."""
         super().__init__()
         self._resolvers = resolvers
-
-    async def connect(self) -> None:
         self._topics: dict[str, Topic] = {}
         self._pumps: dict[str, LogPump] = {}
         self._seen: dict[int, dict[str, Any]] = {}
         self._recheck: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            # Here and not in disconnect, which is not called when a handler has failed.
+            self._end_tasks()
+
+    async def connect(self) -> None:
         user = await read(authenticate_scope, self.scope)
         if user is None:
             # Refused before it is accepted: a stranger gets a 403 and no socket.
@@ -109,19 +135,20 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         await self.accept()
         self._recheck = asyncio.create_task(self._keep_checking())
 
-    async def disconnect(self, _code: int) -> None:
-        tasks = [pump.task for pump in self._pumps.values()]
+    def _end_tasks(self) -> None:
+        for pump in self._pumps.values():
+            pump.task.cancel()
         if self._recheck:
-            tasks.append(self._recheck)
-        for task in tasks:
-            task.cancel()
-        for group in {topic.group for topic in self._topics.values()}:
+            self._recheck.cancel()
+
+    async def disconnect(self, _code: int) -> None:
+        for group in self._groups():
             await self.channel_layer.group_discard(group, self.channel_name)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         try:
             message = json.loads(text_data or "")
-        except ValueError:
+        except (ValueError, RecursionError):
             message = None
         match message:
             case {"subscribe": str(name), **rest}:
@@ -139,7 +166,9 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         await self.send(frame("error", {"topic": topic, "code": code}))
 
     async def _subscribe(self, name: str, after: Any) -> None:
-        if after is not None and (not isinstance(after, int) or after < 0):
+        if UNSTORABLE.search(name):
+            await self._refuse("", "malformed")
+        elif after is not None and not _is_position(after):
             await self._refuse(name, "malformed")
         elif len(self._topics) >= TOPICS:
             await self._refuse(name, "too_many")
@@ -149,8 +178,12 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             await self._unsubscribe(name)
             await self._add(topic, after)
 
+    def _person(self) -> User | None:
+        """The user as he is now: his rights may have changed since the socket was opened."""
+        return User.objects.filter(pk=self.user.pk, is_active=True).first()
+
     def _resolve(self, name: str) -> Topic | None:
-        user = User.objects.filter(pk=self.user.pk, is_active=True).first()
+        user = self._person()
         if user is None:
             return None
         found = (resolve(user, name) for resolve in self._resolvers)
@@ -158,18 +191,16 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
 
     async def _add(self, topic: Topic, after: int | None) -> None:
         self._topics[topic.name] = topic
-        await self.channel_layer.group_add(topic.group, self.channel_name)
+        for group in _groups_of(topic):
+            await self.channel_layer.group_add(group, self.channel_name)
         if topic.log_id is not None:
             if after is None:
                 after = await read(logs.last_seq, topic.log_id)
             self._pumps[topic.name] = LogPump(topic, topic.log_id, after, self._send_log)
-        if topic.name == "agents":
-            # All that is visible comes with it; pages are served without.
-            await self.channel_layer.group_add(live.STATS, self.channel_name)
         # What changed between the page and its subscription.
         if topic.group == live.AGENTS:
             await self._tell_changes(topic)
-        elif (now := await read(self._resolve, topic.name)) and now.snapshot:
+        elif topic.snapshot and (now := await read(self._resolve, topic.name)) and now.snapshot:
             await self.send(frame(*now.snapshot))
 
     async def _send_log(self, text: str) -> None:
@@ -181,8 +212,11 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
             return
         if pump := self._pumps.pop(name, None):
             pump.task.cancel()
-        if all(other.group != topic.group for other in self._topics.values()):
-            await self.channel_layer.group_discard(topic.group, self.channel_name)
+        for group in _groups_of(topic) - self._groups():
+            await self.channel_layer.group_discard(group, self.channel_name)
+
+    def _groups(self) -> set[str]:
+        return {group for topic in self._topics.values() for group in _groups_of(topic)}
 
     async def _keep_checking(self) -> None:
         """End what may not be seen any more, and repair what a lost message left out."""
@@ -215,7 +249,10 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
                 await self.send(frame("agent_unshared", {"name": gone["name"]}))
 
     def _statuses(self, agent_id: int | None) -> dict[int, dict[str, Any]]:
-        agents = Agent.objects.visible_to(self.user).select_related("host")
+        user = self._person()
+        if user is None:
+            return {}
+        agents = Agent.objects.visible_to(user).select_related("host")
         if agent_id is not None:
             agents = agents.filter(pk=agent_id)
         return {agent.pk: live.status_of(agent) for agent in agents}

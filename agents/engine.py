@@ -10,17 +10,28 @@ from django.db import close_old_connections
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Starts do about nine a second whatever the parallelism; stops mostly wait.
-THREADS = 8
+THREADS = 4
 
 # Apart from asyncio's default executor, where one that waits for a container would hold up
-# everything else, and from the database's readers.
-_threads = ThreadPoolExecutor(THREADS, "engine")
+# everything else, and from the database's readers. Questions apart from verbs: to see what
+# happens must not wait behind fifty starts.
+_questions = ThreadPoolExecutor(THREADS, "engine-question")
+_verbs = ThreadPoolExecutor(THREADS, "engine-verb")
 
 
-async def call(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def ask(question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run what the engine answers soon."""
+    return await _run(_questions, lambda: question(*args, **kwargs))
+
+
+async def do(verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run what may take as long as a container takes to start or to stop."""
+    return await _run(_verbs, lambda: verb(*args, **kwargs))
+
+
+async def _run(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
     def run() -> T:
         close_old_connections()
-        return work(*args, **kwargs)
+        return work()
 
-    return await asyncio.get_running_loop().run_in_executor(_threads, run)
+    return await asyncio.get_running_loop().run_in_executor(threads, run)

@@ -59,6 +59,12 @@ class EngineUnavailable(Unavailable):
     code = "engine_unavailable"
 
 
+class EngineRefused(Unavailable):
+    """The engine answers, but not with what was asked for; its reason is in the log."""
+
+    code = "engine_refused"
+
+
 class AgentUnavailable(Unavailable):
     """The server inside the agent's container does not answer, or is not the one it should be."""
 

@@ -8,6 +8,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db import Error as DatabaseError
+
 from agents import live, logs
 from agents.database import Writer, read
 from agents.errors import ContainerMissing, EngineUnavailable, LeaseLost
@@ -54,8 +56,11 @@ class Cursor:
         """Move on over entries and return the lines that they complete."""
         lines: list[logs.Line] = []
         for entry in entries:
-            self.sharing = self.sharing + 1 if entry.time_ns == self.time_ns else 1
-            self.time_ns = entry.time_ns
+            # Only forward: the engine writes entries of the two streams out of order at times.
+            if entry.time_ns > self.time_ns:
+                self.time_ns, self.sharing = entry.time_ns, 0
+            if entry.time_ns == self.time_ns:
+                self.sharing += 1
             splitter = self.stderr if entry.is_stderr else self.stdout
             lines += ((entry.is_stderr, line) for line in splitter.feed(entry.text))
         return lines
@@ -160,7 +165,10 @@ class LogFollowers:
             self._again.discard(agent.container_id)
             try:
                 await LogFollower(self._writer, agent).run()
-            except EngineUnavailable:
+            except Log.DoesNotExist:
+                return  # The agent was deleted.
+            except (EngineUnavailable, DatabaseError) as error:
+                logger.info("The log of %s is followed again: %s", agent.name, error)
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 if agent.container_id not in self._again:

@@ -18,6 +18,7 @@ from agents.errors import (
     AgentUnavailable,
     Busy,
     ContainerMissing,
+    EngineRefused,
     EngineUnavailable,
     ImageMissing,
     ImageNotAllowed,
@@ -34,6 +35,7 @@ from trinity.models import User
 
 READY_SECONDS = 20
 READY_STEP_SECONDS = 0.02
+BUSY_STEP_SECONDS = 0.1
 DELETE_WAIT_SECONDS = 20
 DEFAULT_TEMPLATE = "local:default"
 TEMPLATES = (DEFAULT_TEMPLATE,)
@@ -73,14 +75,10 @@ def create(actor: Actor, new: NewAgent) -> Agent:
         agent = _insert(name, new)
         live.announce_from_thread(agent, "agent_created")
         try:
-            bring_up(agent)
-        except ImageMissing:
-            agent.release(status=Status.STARTING, status_reason="the image is being built")
-            live.wake_supervisor()
+            _bring_up_or_wait(agent)
         except TrinityError:
             erase(agent)
             raise
-        live.announce_from_thread(agent, "agent_started")
     return agent
 
 
@@ -141,8 +139,7 @@ def start(agent: Agent, actor: Actor) -> None:
         if not _runs(agent):
             agent.record(desired=Agent.Desired.RUNNING, status=Status.STARTING)
             live.announce_from_thread(agent, "agent_status")
-            bring_up(agent)
-    live.announce_from_thread(agent, "agent_started")
+            _bring_up_or_wait(agent)
 
 
 def stop(agent: Agent, actor: Actor, *, grace_seconds: int = 10) -> None:
@@ -161,8 +158,7 @@ def restart(agent: Agent, actor: Actor, *, grace_seconds: int = 10) -> None:
         take_down(agent, grace_seconds=grace_seconds)
         agent.record(status=Status.STARTING)
         live.announce_from_thread(agent, "agent_status")
-        bring_up(agent)
-    live.announce_from_thread(agent, "agent_started")
+        _bring_up_or_wait(agent)
 
 
 def delete(agent: Agent, actor: Actor) -> None:
@@ -176,21 +172,21 @@ def delete(agent: Agent, actor: Actor) -> None:
         _check_engine()
         agent.record(deleting=True)
         live.announce_from_thread(agent, "agent_deleted")
-        _wait_for_claim(agent)
-        erase(agent)
+        if _claim_in_time(agent):
+            erase(agent)
 
 
-def _wait_for_claim(agent: Agent) -> None:
+def _claim_in_time(agent: Agent) -> bool:
+    """Wait for a verb under way; False when the supervisor has deleted it, or is to."""
     deadline = time.monotonic() + DELETE_WAIT_SECONDS
-    while True:
+    while time.monotonic() < deadline and Agent.objects.filter(pk=agent.pk).exists():
         try:
             agent.claim(Verb.DELETE)
         except Busy:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
+            time.sleep(BUSY_STEP_SECONDS)
         else:
-            return
+            return True
+    return False
 
 
 @contextmanager
@@ -198,8 +194,14 @@ def _claimed(agent: Agent, verb: Verb) -> Iterator[None]:
     """Hold the agent for one verb; a failure is recorded with the release."""
     _check_engine()
     agent.claim(verb)
+    before = {"status": agent.status, "desired": agent.desired}
     try:
         yield
+    except EngineUnavailable:
+        # Nothing is known to have happened; what did is seen when the engine is back.
+        agent.release(**before, status_reason=agent.status_reason)
+        live.announce_from_thread(agent, "agent_status")
+        raise
     except TrinityError as error:
         agent.release(status=Status.ERROR, status_reason=str(error)[:300])
         live.announce_from_thread(agent, "agent_status")
@@ -232,35 +234,56 @@ def _inspect(agent: Agent) -> Container | None:
         return None
 
 
+def is_built_here(image: str) -> bool:
+    """Tell whether Trinity makes the image itself when it is missing."""
+    return image in settings.TRINITY_IMAGES[:1]
+
+
+def _bring_up_or_wait(agent: Agent) -> None:
+    """Bring the agent up, or leave it ``starting`` while its image is built."""
+    try:
+        bring_up(agent)
+    except ImageMissing:
+        if not is_built_here(agent.image):
+            raise
+        agent.release(status=Status.STARTING, status_reason="the image is being built")
+        live.announce_from_thread(agent, "agent_status")
+    else:
+        live.announce_from_thread(agent, "agent_started")
+
+
 def bring_up(agent: Agent) -> None:
     """Create the container unless there is one, start it, wait until its server answers.
 
     Safe to repeat after any step of an earlier attempt. Releases the claim when it is done.
     """
-    runtime = get_runtime()
-    container_id = _container_of(agent)
-    runtime.start(container_id)
-    await_ready(agent)
-    started_at = runtime.inspect(container_id).started_at
+    runtime, container = get_runtime(), _inspect(agent)
+    if container is None or container.status is not ContainerStatus.RUNNING:
+        _prepare_container(agent, container)
+        runtime.start(agent.container_id)
+    try:
+        await_ready(agent)
+    except StartFailed:
+        runtime.stop(agent.container_id, grace_seconds=0)
+        raise
+    started_at = runtime.inspect(agent.container_id).started_at
     agent.release(status=Status.RUNNING, started_at=started_at)
 
 
-def _container_of(agent: Agent) -> str:
-    if agent.container_id and _inspect(agent) is None:
-        # Removed behind our back: what it left in its run directory is not for the next one.
-        sockets.remove_run_directory(containers.run_directory(agent))
+def _prepare_container(agent: Agent, container: Container | None) -> None:
+    """Make sure of a container that can be started, with a run directory as good as new."""
+    if container is None and agent.container_id:
         agent.record(generation=agent.generation + 1, container_id="")
-    runtime, spec = get_runtime(), containers.spec_of(agent)
-    # This finds the container of an attempt that was killed before it could record the id.
-    sockets.make_run_directory(spec.run_directory, containers.server_key(agent))
-    container_id = runtime.create(spec)
-    if container_id != agent.container_id:
+    spec = containers.spec_of(agent)
+    # Whatever its programs have left there, the key has to be in its place again.
+    sockets.remake_run_directory(spec.run_directory, containers.server_key(agent))
+    if container is None:
         agent.record(
-            container_id=container_id,
+            # Also finds the one of an attempt that was killed before it could record the id.
+            container_id=get_runtime().create(spec),
             applied_memory_bytes=spec.limits.memory_bytes,
             applied_cpus=spec.limits.cpus,
         )
-    return container_id
 
 
 def await_ready(agent: Agent) -> None:
@@ -314,9 +337,9 @@ def erase(agent: Agent) -> None:
                 runtime.remove(container.id)
         runtime.remove_volume(spec.workspace_volume)
         runtime.remove_volume(spec.spool_volume)
-    except EngineUnavailable:
+    except (EngineUnavailable, EngineRefused):
+        # The row stays, hidden: the supervisor tries again.
         agent.release()
-        live.wake_supervisor()
         return
     sockets.remove_run_directory(spec.run_directory)
     erase_row(agent)

@@ -17,6 +17,7 @@ from agents import database
 from agents.models import Log, LogChunk
 
 READ_CHUNKS = 16
+TAIL_BYTES = 4 * 1024**2
 CACHE_BYTES = 32 * 1024**2
 TRUNCATED = "[... logs truncated at 10MB limit ...]"
 
@@ -59,12 +60,18 @@ class Chunk:
 
 
 def append(
-    log_id: int, lines: Sequence[Line], cursor: dict[str, Any], *, cap_bytes: int | None = None
+    log_id: int,
+    lines: Sequence[Line],
+    cursor: dict[str, Any],
+    *,
+    cap_bytes: int | None = None,
+    is_cut: bool = False,
 ) -> int:
     """Add lines at the end and record where their source goes on; return the last number.
 
     For the writer of the log only, inside its transaction. Behind the cap, which counts the
-    text with its newlines, one line says so and nothing follows.
+    text with its newlines, one line says so and nothing follows; likewise where the source
+    itself was cut.
     """
     log = Log.objects.get(pk=log_id)
     if log.truncated:
@@ -73,6 +80,8 @@ def append(
         kept = lines
     else:
         kept, log.truncated = _fit(lines, cap_bytes - log.byte_count)
+    if is_cut and not log.truncated:
+        kept, log.truncated = [*kept, (False, TRUNCATED)], True
     if kept:
         _add_chunk(log, kept)
     log.cursor = cursor
@@ -111,13 +120,14 @@ def _streams(lines: Sequence[Line]) -> str:
 
 
 def tail(log_id: int, count: int) -> tuple[list[str], int]:
-    """The last lines, and the number of the very last one."""
+    """The last lines, fewer where they are long, and the number of the very last one."""
     newest_first: list[str] = []
-    last_seq = 0
+    last_seq = size = 0
     for chunk in LogChunk.objects.filter(log_id=log_id).order_by("-last_seq").iterator(READ_CHUNKS):
         last_seq = last_seq or chunk.last_seq
         newest_first += reversed(chunk.text.split("\n"))
-        if len(newest_first) >= count:
+        size += len(chunk.text)
+        if len(newest_first) >= count or size >= TAIL_BYTES:
             break
     return newest_first[:count][::-1], last_seq
 

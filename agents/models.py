@@ -72,6 +72,11 @@ class Host(models.Model):
         self.refresh_from_db()
         return self.lease_epoch if taken and self.lease_holder == holder else None
 
+    def is_led(self) -> bool:
+        """Tell whether a supervisor that may still live holds the lease."""
+        held = Host.objects.filter(pk=self.pk, lease_expires_at__gte=Now())
+        return held.exists() and not process.is_gone(self.lease_holder)
+
     def renew_lease(self, epoch: int) -> bool:
         held = Host.objects.filter(pk=self.pk, lease_epoch=epoch)
         return bool(held.update(lease_expires_at=Now() + self.LEASE))

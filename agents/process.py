@@ -1,7 +1,7 @@
 """Which process holds a claim or a lease, and whether it still lives.
 
-A holder is ``<boot id>:<pid>:<start time>``; the start time tells a process from a later one
-that was given the same number.
+A holder is ``<boot id>/<pid namespace>:<pid>:<start time>``; the start time tells a process
+from a later one that was given the same number, the namespace from one of another container.
 """
 
 import os
@@ -9,7 +9,8 @@ from pathlib import Path
 
 
 def _boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
 
 
 def _start_time(pid: int) -> str | None:

@@ -3,20 +3,27 @@
 Everything here is for the holder of the host's lease: writes are conditional on its epoch.
 """
 
+import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Lock
 
-from django.conf import settings
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from agents import lifecycle, process
-from agents.errors import ContainerMissing, ImageMissing
+from agents.errors import ContainerMissing, EngineRefused, EngineUnavailable, ImageMissing
 from agents.models import Agent, AgentQuerySet, Host
 from agents.runtime import Change, Container, ContainerStatus, get_runtime
 from trinity.errors import TrinityError
 
+logger = logging.getLogger(__name__)
+
 Status = Agent.Status
+
+# All that wait for an image wait for one build of it.
+_building = Lock()
 
 # An engine that stops takes its containers down before it stops answering.
 OUTAGE_MARGIN = timedelta(seconds=15)
@@ -56,6 +63,8 @@ def _record(agent: Agent, epoch: int, container: Container | None, change: Chang
         reason = "out_of_memory"
     if status == agent.status and (not reason or status != Status.RUNNING):
         return False
+    if agent.status == Status.ERROR and status == Status.STOPPED:
+        return False  # Why it did not come up tells more than its exit code.
     fields = {"status": status, "status_reason": reason, "status_at": Now()}
     if container is not None:
         fields["started_at"] = container.started_at
@@ -81,14 +90,14 @@ def status_of(container: Container | None) -> tuple[Status, str]:
 def resync(host: Host, epoch: int) -> list[Observed]:
     """Compare all agents with all containers: one call, and one more for each difference."""
     found = {each.id: each for each in get_runtime().containers(instance=host.instance)}
-    seen = []
+    seen: list[Observed] = []
     for agent in _agents(host).filter(verb="").exclude(container_id=""):
         container = found.get(agent.container_id)
         runs = container is not None and container.status is ContainerStatus.RUNNING
         if runs or status_of(container)[0] != agent.status:
-            observed = observe(host, epoch, agent.container_id, Change.OTHER)
-            if observed:
-                seen.append(observed)
+            with suppress(EngineRefused):
+                observed = observe(host, epoch, agent.container_id, Change.OTHER)
+                seen += [observed] if observed else []
     return seen
 
 
@@ -132,6 +141,10 @@ def finish(agent: Agent) -> bool:
         return False
     try:
         _finish(agent, verb)
+    except EngineUnavailable:
+        # Still abandoned: it is taken up again when the engine is back.
+        Agent.objects.filter(pk=agent.pk).update(verb_expires_at=Now())
+        raise
     except TrinityError as error:
         agent.release(status=Status.ERROR, status_reason=str(error)[:300])
     return True
@@ -146,6 +159,10 @@ def _take_over(agent: Agent) -> Agent.Verb | None:
         verb=agent.verb,
         verb_holder=agent.verb_holder,
         verb_expires_at=agent.verb_expires_at,
+        # Someone may have stopped or deleted it since it was found.
+        status=agent.status,
+        desired=agent.desired,
+        deleting=agent.deleting,
     )
     taken = claim.update(verb=verb, verb_holder=process.HOLDER, verb_expires_at=Now() + Agent.CLAIM)
     agent.refresh_from_db()
@@ -167,7 +184,8 @@ def _bring_up(agent: Agent) -> None:
     try:
         lifecycle.bring_up(agent)
     except ImageMissing:
-        if agent.image not in settings.TRINITY_IMAGES[:1]:
+        if not lifecycle.is_built_here(agent.image):
             raise
-        get_runtime().build_image(agent.image, lambda _progress: None)
+        with _building:
+            get_runtime().build_image(agent.image, logger.info)
         lifecycle.bring_up(agent)

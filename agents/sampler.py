@@ -38,7 +38,7 @@ class Sampler:
     async def sample(self) -> None:
         running = dict(self._running)
         containers = [container for _, container in running.values()]
-        usage = await engine.call(get_runtime().usage, containers)
+        usage = await engine.ask(get_runtime().usage, containers)
         at = timezone.now()
         rows = [
             (agent, stats.figures(agent.pk, usage[key], self._before.get(key), at))
@@ -46,6 +46,8 @@ class Sampler:
             if key in usage
         ]
         self._before = usage
+        for ended in running.keys() - usage.keys():
+            self._running.pop(ended, None)
         if rows:
             await self._writer.write(lambda: _store([row for _, row in rows]))
             told = [(agent.pk, stats.as_event(agent, row)) for agent, row in rows]

@@ -4,17 +4,15 @@ A container can write to its directory, so the host never follows a path inside 
 place of the socket would lead to a neighbour's socket, or to the engine's.
 """
 
-import errno
 import os
-import shutil
 import socket
 import stat
-import tempfile
+import subprocess
 from pathlib import Path
 
 from django.conf import settings
 
-from agents.errors import AgentUnavailable
+from agents.errors import AgentUnavailable, StartFailed
 
 SOCKET_NAME = "agent.sock"
 KEY_NAME = "key"
@@ -25,31 +23,29 @@ def run_directory(name: str) -> Path:
     return Path(settings.DATA_DIR) / "sockets" / name
 
 
-def make_run_directory(path: Path, key: str) -> None:
-    """Make the directory that a container will own, with its key; harmless when it is there.
+def remake_run_directory(path: Path, key: str) -> None:
+    """Make the directory that a container will own, with its key and nothing else.
 
-    The parent is closed to everybody else, so that 0777 reaches only as far as the mount does;
-    the agent's user has an id of the image's choosing and no capability to pass a 0755.
+    Only for one whose container does not run. Raises StartFailed when the disk does not take
+    it. The parent is closed to everybody else, so that 0777 reaches only as far as the mount
+    does; the agent's user has no capability to pass a 0755.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.parent.chmod(0o700)
-    # Moved into place whole: a process that is killed here leaves no directory without its key.
-    draft = Path(tempfile.mkdtemp(dir=path.parent))
-    key_file = draft / KEY_NAME
-    key_file.write_text(key + "\n")
-    key_file.chmod(0o444)
-    draft.chmod(0o777)
+    remove_run_directory(path)
     try:
-        draft.rename(path)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.chmod(0o700)
+        path.mkdir()
+        key_file = path / KEY_NAME
+        key_file.write_text(key + "\n")
+        key_file.chmod(0o444)
+        path.chmod(0o777)
     except OSError as error:
-        shutil.rmtree(draft)
-        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
-            raise
+        raise StartFailed(f"The data directory cannot be written: {error.strerror}") from error
 
 
 def remove_run_directory(path: Path) -> None:
-    # rmtree unlinks links and never enters them.
-    shutil.rmtree(path, ignore_errors=True)
+    # It never follows links; and shutil's would fail on a few thousand nested directories.
+    subprocess.run(["rm", "-rf", "--", str(path)], check=False)  # noqa: S603, S607
 
 
 def connect(path: Path) -> socket.socket:

@@ -8,13 +8,14 @@ from contextlib import suppress
 from django.utils import timezone
 
 from agents import engine, live, reconcile
-from agents.database import Writer
-from agents.errors import EngineUnavailable
+from agents.database import Writer, read
+from agents.errors import EngineRefused, EngineUnavailable
 from agents.followers import LogFollowers
 from agents.models import Agent, Host
 from agents.reconcile import OUTAGE_MARGIN, Observed
 from agents.runtime import Change, get_runtime
 from agents.sampler import Sampler
+from trinity.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,8 @@ class Watch:
         self._followers = LogFollowers(writer)
         self._sampler = Sampler(writer)
         self._is_first = True
-        self._again: set[asyncio.Task[None]] = set()
+        self._finishing: set[int] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         try:
@@ -50,7 +52,7 @@ class Watch:
                 tasks.create_task(self._sampler.run())
                 tasks.create_task(self._finish_verbs())
         finally:
-            for task in self._again:
+            for task in self._tasks:
                 task.cancel()
             await self._followers.close()
 
@@ -58,7 +60,7 @@ class Watch:
         while True:
             try:
                 await self._while_here()
-            except* EngineUnavailable as errors:
+            except* Unavailable as errors:
                 await self._record_away(errors.exceptions[0])
             await asyncio.sleep(RETRY_SECONDS)
 
@@ -71,7 +73,7 @@ class Watch:
     async def _keep_checking(self) -> None:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
-            await engine.call(get_runtime().check)
+            await engine.ask(get_runtime().check)
 
     async def _follow_events(self) -> None:
         events = get_runtime().events(instance=self._host.instance)
@@ -86,15 +88,15 @@ class Watch:
 
         What was stopped by hand before the engine went away stays stopped.
         """
-        description = await engine.call(get_runtime().describe)
+        description = await engine.ask(get_runtime().describe)
         away_since = self._host.away_since
         is_first = self._is_first
         self._is_first = False
-        seen = await engine.call(reconcile.resync, self._host, self._epoch)
+        seen = await engine.ask(reconcile.resync, self._host, self._epoch)
         for observed in seen:
             await self._take_note(observed)
         # Only now: until then lists show what was so before the engine went.
-        await engine.call(
+        await read(
             self._host.record_here,
             engine_id=description.id,
             cpus=description.cpus,
@@ -104,21 +106,24 @@ class Watch:
         if away_since:
             await live.send(live.AGENTS, {"type": "engine.state", "away_since": None})
             since = away_since - OUTAGE_MARGIN
-            down += await engine.call(reconcile.down_since, self._host, since)
+            down += await read(reconcile.down_since, self._host, since)
         for agent in down:
             if reconcile.should_run(agent):
                 self._spawn(self._finish(agent))
 
     async def _record_away(self, error: BaseException) -> None:
-        if await engine.call(self._host.record_away, str(error)):
+        if await read(self._host.record_away, str(error)):
             logger.warning("%s", error)
             message = {"type": "engine.state", "away_since": timezone.now().isoformat()}
             await live.send(live.AGENTS, message)
 
     async def _observe(self, container_id: str, change: Change) -> None:
-        observed = await engine.call(
-            reconcile.observe, self._host, self._epoch, container_id, change
-        )
+        try:
+            observed = await engine.ask(
+                reconcile.observe, self._host, self._epoch, container_id, change
+            )
+        except EngineRefused:
+            return  # About this container alone: the others are followed on.
         if observed is None:
             return
         await self._take_note(observed)
@@ -144,21 +149,30 @@ class Watch:
         """End what a process that was killed, or an image that was missing, left undone."""
         while True:
             if self._host.away_since is None:
-                for agent in await engine.call(reconcile.unfinished, self._host):
+                for agent in await read(reconcile.unfinished, self._host):
                     self._spawn(self._finish(agent))
             await asyncio.sleep(FINISH_SECONDS)
 
     async def _finish(self, agent: Agent) -> None:
-        if await engine.call(reconcile.finish, agent) and not agent.deleting:
+        if agent.pk in self._finishing:
+            return
+        self._finishing.add(agent.pk)
+        try:
+            is_ended = await engine.do(reconcile.finish, agent)
+        finally:
+            self._finishing.discard(agent.pk)
+        if is_ended and not agent.deleting:
             await live.announce_status(agent)
             await self._on_status(agent)
+            # One that ran already has sent no event for its log and figures to begin with.
+            await self._observe(agent.container_id, Change.OTHER)
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
-        self._again.add(task)
+        self._tasks.add(task)
         task.add_done_callback(self._ended)
 
     def _ended(self, task: "asyncio.Future[None]") -> None:
-        self._again.discard(task)
+        self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             logger.error("Reconciling failed", exc_info=error)

@@ -59,14 +59,16 @@ class Record:
 
 
 def prove(key: str, role: str, challenge: str) -> str:
-    return hmac.new(key.encode(), f"{role}:{challenge}".encode(), sha256).hexdigest()
+    return hmac.new(
+        key.encode(), f"{role}:{challenge}".encode(errors="replace"), sha256
+    ).hexdigest()
 
 
 def check_greeting(answer: dict[str, Any], key: str, challenge: str) -> None:
     """Raise AgentUnavailable unless whoever answers holds the container's key."""
     proof = answer.get("proof")
     if not isinstance(proof, str) or not hmac.compare_digest(
-        proof.encode(), prove(key, "server", challenge).encode()
+        proof.encode(errors="replace"), prove(key, "server", challenge).encode()
     ):
         raise AgentUnavailable("The agent server could not prove that it is the container's own")
     if answer.get("protocol") != PROTOCOL:
@@ -85,7 +87,7 @@ def decode(line: bytes) -> dict[str, Any]:
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    return json.dumps(message).encode() + b"\n"
+    return json.dumps(message, ensure_ascii=False).encode() + b"\n"
 
 
 def said(value: object, limit: int) -> str:

@@ -146,9 +146,14 @@ class LogsView(ApiView):
         )
 
 
+class StreamView(ApiView):
+    """What any other method than GET is answered; that one is ``operations.events``."""
+
+
 urlpatterns = [
     path("api/v1/operations", OperationsView.as_view()),
     path("api/v1/operations/<uuid:operation_id>", OperationView.as_view()),
     path("api/v1/operations/<uuid:operation_id>/cancel", CancelView.as_view()),
     path("api/v1/operations/<uuid:operation_id>/logs", LogsView.as_view()),
+    path("api/v1/operations/<uuid:operation_id>/stream", StreamView.as_view()),
 ]

@@ -13,6 +13,8 @@ from uuid import UUID
 
 from channels.layers import get_channel_layer
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.db import Error as DatabaseError
 
 from agents import live, logs
 from agents.database import read
@@ -38,24 +40,36 @@ class InvalidPosition(Invalid):
 
 async def operation_stream(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer ``GET /api/v1/operations/{id}/stream``; ``id`` stands in the route's arguments."""
+    try:
+        events = await _admit(scope, send)
+    except DatabaseError:
+        body = {"detail": "The database does not answer", "code": "database_unavailable"}
+        await _refuse(send, 503, body)
+    else:
+        if events:
+            await _stream(scope, receive, send, events)
+
+
+async def _admit(scope: Scope, send: Send) -> "OperationEvents | None":
+    """Return the viewer's events, or None after the answer that there are none for him."""
     user = await read(authenticate_scope, scope)
     if user is None:
         await _refuse(send, 401, {"detail": _unauthorized(scope)})
-        return
+        return None
     try:
         operation = await read(_visible, user, scope["url_route"]["kwargs"]["operation_id"])
         after = _position(scope)
     except OperationNotFound as error:
         await _refuse(send, 404, {"detail": str(error), "code": error.code})
-        return
+        return None
     except InvalidPosition as error:
         await _refuse(send, 400, {"detail": str(error), "code": error.code})
-        return
+        return None
     if operation.is_finished and after > await read(logs.last_seq, operation.log_id):
         # The end was seen: EventSource stops asking after a 204.
         await _answer(send, 204, [], b"")
-        return
-    await _stream(scope, receive, send, OperationEvents(user, operation, after))
+        return None
+    return OperationEvents(user, operation, after)
 
 
 def _visible(user: User, operation_id: UUID) -> Operation:
@@ -98,7 +112,8 @@ class OperationEvents:
 
     async def _news(self) -> AsyncIterator[bytes]:
         """All there is now; the end too, which was committed together with the last line."""
-        await read(self._operation.refresh_from_db)
+        with suppress(Operation.DoesNotExist):  # Deleted with its agent: it is not visible.
+            await read(self._operation.refresh_from_db)
         if self._operation.status != self._told_status and not self._operation.is_finished:
             self._told_status = self._operation.status
             yield _event({"type": "status", "status": self._told_status})
@@ -118,7 +133,7 @@ class OperationEvents:
 
     def _is_visible(self) -> bool:
         # The person as he is now: he may have been disabled since the stream began.
-        user = User.objects.get(pk=self._user.pk)
+        user = User.objects.filter(pk=self._user.pk).first() or AnonymousUser()
         return Operation.objects.visible_to(user).filter(pk=self._operation.pk).exists()
 
 
@@ -215,6 +230,8 @@ async def _refuse(send: Send, status: int, body: dict[str, Any]) -> None:
     headers = [(b"content-type", b"application/json")]
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
+    if status == 503:
+        headers.append((b"retry-after", b"5"))
     await _answer(send, status, headers, json.dumps(body).encode())
 
 

@@ -147,10 +147,11 @@ class Execution:
         rests = ((False, self._stdout.finish()), (True, self._stderr.finish()))
         lines += [(is_stderr, line) for is_stderr, rest in rests for line in rest]
         outcome = _outcome(end.payload)
+        is_cut = _is_cut(end.payload)
 
         def write() -> None:
             # In one transaction: who sees the end has all of the log.
-            self._append(lines)
+            self._append(lines, is_cut=is_cut)
             self._operation.finish(**outcome)
 
         await self._writer.write(write, durable=True)
@@ -159,10 +160,12 @@ class Execution:
         # Only now: until the end is committed, the agent's copy is the only one.
         await self._server.forget(self._id, self._epoch)
 
-    def _append(self, lines: list[logs.Line]) -> None:
+    def _append(self, lines: list[logs.Line], *, is_cut: bool = False) -> None:
         rests = [b64encode(splitter.rest).decode() for splitter in (self._stdout, self._stderr)]
         cursor = {"offset": self._offset, "rests": rests}
-        self._last_seq = logs.append(self._operation.log_id, lines, cursor, cap_bytes=LOG_BYTES)
+        self._last_seq = logs.append(
+            self._operation.log_id, lines, cursor, cap_bytes=LOG_BYTES, is_cut=is_cut
+        )
 
     async def _announce_growth(self) -> None:
         await announce_growth(self._operation.log_id, self._last_seq)
@@ -224,6 +227,14 @@ def _outcome(payload: bytes) -> dict[str, Any]:
     return {"status": Status.FAILED, "error": error, "summary": summary, "exit_code": exit_code}
 
 
+def _is_cut(payload: bytes) -> bool:
+    """Tell whether the agent server left output out, because its spool was full."""
+    try:
+        return decode(payload).get("truncated") is True
+    except AgentUnavailable:
+        return False
+
+
 class Executions:
     """All operations of one host, each driven by a task of its own."""
 
@@ -255,8 +266,10 @@ class Executions:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _look(self) -> None:
+        # One that ends while they are read is among them, and must not begin again.
+        before = set(self._running)
         for operation in await read(self._unfinished):
-            if operation.pk not in self._running:
+            if operation.pk not in before and operation.pk not in self._running:
                 self._begin(operation)
             if operation.cancel_requested_at and operation.pk not in self._canceled:
                 self._canceled.add(operation.pk)

@@ -8,10 +8,14 @@ from django.db import transaction
 from agents import live
 from agents.errors import AgentNotRunning
 from agents.models import Agent, Log
+from agents.wire import encode
 from operations.models import Operation
 from trinity.audit import Actor, recorded
 from trinity.encryption import seal
 from trinity.errors import Invalid
+
+# The agent server takes a line of 1 MiB.
+REQUEST_BYTES = 900_000
 
 
 class InvalidRequest(Invalid):
@@ -40,6 +44,8 @@ def request_operation(agent: Agent, actor: Actor, new: NewOperation) -> Operatio
 def _check(new: NewOperation) -> None:
     if not new.command or not new.command[0]:
         raise InvalidRequest("command must name a program, as a list of strings")
+    if len(encode({"command": new.command, "env": new.env})) > REQUEST_BYTES:
+        raise InvalidRequest(f"command and env together take more than {REQUEST_BYTES} bytes")
     for name in new.env:
         if not name or "=" in name or name.startswith("TRINITY_"):
             raise InvalidRequest(f"{name!r} cannot be the name of an environment variable here")

@@ -6,16 +6,17 @@ from contextlib import suppress
 from typing import Any
 
 from channels.layers import get_channel_layer
-from django.db import DatabaseError
+from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from agents import engine, live, process
-from agents.database import Writer
-from agents.errors import EngineUnavailable, LeaseLost
+from agents.database import Writer, read
+from agents.errors import LeaseLost
 from agents.models import Agent, Host
 from agents.runtime import get_runtime
 from agents.watch import Watch
 from operations.execution import Executions
+from trinity.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -37,16 +38,17 @@ class Supervisor:
             except* (DatabaseError, OSError, RedisError) as errors:
                 # What this hangs on went away: begin anew when it is back.
                 logger.error("Supervising was broken off: %s", errors.exceptions)  # noqa: TRY400
+                await asyncio.sleep(TAKE_SECONDS)
             finally:
-                with suppress(DatabaseError):
-                    await asyncio.shield(engine.call(host.release_lease, epoch))
+                with suppress(DatabaseError, OSError):
+                    await asyncio.shield(read(host.release_lease, epoch))
 
     async def _take_lease(self) -> tuple[Host, int]:
         while True:
-            with suppress(DatabaseError):
-                host = await engine.call(Host.objects.local)
+            with suppress(DatabaseError, OSError):
+                host = await read(Host.objects.local)
                 if await self._reaches_engine(host):
-                    epoch = await engine.call(host.take_lease, process.HOLDER)
+                    epoch = await read(host.take_lease, process.HOLDER)
                     if epoch is not None:
                         return host, epoch
             await asyncio.sleep(TAKE_SECONDS)
@@ -55,9 +57,9 @@ class Supervisor:
     async def _reaches_engine(host: Host) -> bool:
         """Only one that reaches the engine may hold its lease; without any, say so."""
         try:
-            await engine.call(lambda: get_runtime().check())
-        except EngineUnavailable as error:
-            if not host.lease_holder and await engine.call(host.record_away, str(error)):
+            await engine.ask(lambda: get_runtime().check())
+        except Unavailable as error:
+            if not await read(host.is_led) and await read(host.record_away, str(error)):
                 logger.warning("%s", error)
             return False
         return True
@@ -82,15 +84,16 @@ class Supervisor:
     async def _renew(host: Host, epoch: int) -> None:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
-            if not await engine.call(host.renew_lease, epoch):
+            if not await read(host.renew_lease, epoch):
                 raise LeaseLost
 
     @staticmethod
     async def _hear(executions: Executions) -> None:
         """Wake the executions when a web process says that there is work."""
         layer: Any = get_channel_layer()
-        channel = await layer.new_channel("supervisor.")
-        await layer.group_add(live.SUPERVISOR, channel)
+        # Shielded: Redis's client may swallow a cancellation while it connects, and the
+        # supervisor would never end.
+        channel = await asyncio.shield(_subscribe(layer))
         try:
             while True:
                 await layer.receive(channel)
@@ -98,6 +101,12 @@ class Supervisor:
         finally:
             with suppress(Exception):
                 await layer.group_discard(live.SUPERVISOR, channel)
+
+
+async def _subscribe(layer: Any) -> str:
+    channel: str = await layer.new_channel("supervisor.")
+    await layer.group_add(live.SUPERVISOR, channel)
+    return channel
 
 
 def _check_lease(host_id: int, epoch: int) -> None:

@@ -1,12 +1,25 @@
 """Nothing of a unit test reaches an engine; live tests ask for a real one."""
 
 import os
+from concurrent.futures import wait
+from threading import Barrier
 
 import pytest
+from channels.layers import channel_layers
 from django.core.cache import cache
+from django.db import connections
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
+from agents import database, engine, live, logs
 from agents.runtime import get_runtime
 from tests import engines
+
+# How long an example takes is the machine's business.
+hypothesis_settings.register_profile(
+    "trinity", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("trinity")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -19,9 +32,34 @@ def pytest_collection_modifyitems(config, items):
         item.add_marker(pytest.mark.skip(reason="no container engine answers"))
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup):
+    """PostgreSQL drops no database that the product's own threads are still connected to."""
+    yield
+    _close_connections(database._readers, database.READERS)
+    _close_connections(engine._questions, engine.THREADS)
+    _close_connections(engine._verbs, engine.THREADS)
+
+
+def _close_connections(pool, threads):
+    everyone = Barrier(threads)
+
+    def close():
+        # Held here until each thread of the pool has a job of its own.
+        everyone.wait(30)
+        connections.close_all()
+
+    wait([pool.submit(close) for _ in range(threads)])
+
+
 @pytest.fixture(autouse=True)
-def _fresh_cache():
+def _fresh_memory(monkeypatch):
+    """What the product keeps in memory belongs to one test, as its event loop does."""
     cache.clear()
+    channel_layers.backends.clear()
+    monkeypatch.setattr(logs, "cache", logs.ChunkCache())
+    yield
+    live.use_loop(None)
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +70,8 @@ def containers(request, settings):
         yield None
     else:
         settings.TRINITY_RUNTIME = "tests.fakes.FakeRuntime"
+        # Numbers of agents come again in each test; what one left in its directory may not.
+        settings.DATA_DIR = get_runtime().folder
         yield get_runtime()
         get_runtime().close()
     get_runtime.cache_clear()

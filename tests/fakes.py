@@ -29,6 +29,7 @@ from agents.runtime import (
     LogEntry,
     Usage,
 )
+from tests.environment import FAST
 
 SERVER = Path(__file__).resolve().parent.parent / "agents" / "image"
 _numbers = count(1)
@@ -52,7 +53,7 @@ class FakeRuntime:
     """``away`` makes every call fail as a stopped engine does; ``calls`` counts them by name."""
 
     def __init__(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="trinity-fake-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="trinity-fake-", dir=FAST))
         self.images = {"trinity-agent-base:latest"}
         self.away = False
         self.calls = defaultdict(int)
@@ -110,8 +111,9 @@ class FakeRuntime:
         self._enter("start")
         container = self._get(container_id)
         with self._lock:
-            if container.process is None:
-                self._begin(container)
+            if container.process is not None:
+                return
+            self._begin(container)
         self._tell(container, Change.STARTED)
 
     def stop(self, container_id, *, grace_seconds=10):
@@ -218,7 +220,7 @@ class FakeRuntime:
             cwd=SERVER,
             env=environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
             start_new_session=True,
         )
         container.state = replace(
@@ -234,9 +236,10 @@ class FakeRuntime:
         container.reader.start()
 
     def _watch(self, container, process):
-        for line in process.stdout:
-            container.log.append(LogEntry(time.time_ns(), False, line))
-        process.stdout.close()
+        errors = threading.Thread(target=self._read, args=(container, process.stderr, True))
+        errors.start()
+        self._read(container, process.stdout, False)
+        errors.join()
         code = process.wait()
         container.state = replace(
             container.state,
@@ -248,6 +251,12 @@ class FakeRuntime:
         )
         container.process = None
         self._tell(container, Change.STOPPED)
+
+    def _read(self, container, pipe, is_stderr):
+        with pipe:
+            for line in pipe:
+                with self._lock:
+                    container.log.append(LogEntry(time.time_ns(), is_stderr, line))
 
     def _end(self, container, name, grace_seconds):
         process, reader = container.process, container.reader

@@ -1,12 +1,13 @@
 """What is served: Django's handler, and beside it streams and the live socket."""
 
 import os
+from typing import Any
 
+import django
 from channels.routing import ProtocolTypeRouter, URLRouter
-from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trinity.settings")
-django_application = get_asgi_application()
+django.setup(set_prefix=False)
 
 # Only now: the apps' modules need Django to be set up.
 from django.urls import path, re_path  # noqa: E402
@@ -15,6 +16,16 @@ from agents import topics as agent_topics  # noqa: E402
 from agents.consumers import LiveConsumer  # noqa: E402
 from operations import topics as operation_topics  # noqa: E402
 from operations.events import operation_stream  # noqa: E402
+from trinity.handler import RequestHandler  # noqa: E402
+
+django_application = RequestHandler()
+
+
+async def stream(scope: Any, receive: Any, send: Any) -> None:
+    """Hand on what is no request for the stream: Django knows how to answer it."""
+    answer = operation_stream if scope["method"] == "GET" else django_application
+    await answer(scope, receive, send)
+
 
 RESOLVERS = (agent_topics.resolve, operation_topics.resolve)
 
@@ -22,7 +33,7 @@ application = ProtocolTypeRouter(
     {
         "http": URLRouter(
             [
-                path("api/v1/operations/<uuid:operation_id>/stream", operation_stream),  # type: ignore[arg-type]  # ASGI, no view
+                path("api/v1/operations/<uuid:operation_id>/stream", stream),  # type: ignore[arg-type]  # ASGI, no view
                 re_path("", django_application),  # type: ignore[arg-type]  # likewise
             ]
         ),

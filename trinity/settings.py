@@ -12,6 +12,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # Database, artifacts, keys and the agents' sockets.
 DATA_DIR = Path(env.text("TRINITY_DATA_DIR", str(BASE_DIR / "data"))).absolute()
 
+# The database lies here, and the agents' sockets: nobody else's business.
+DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+
 DEBUG = env.flag("TRINITY_DEBUG", default=False)
 SECRET_KEY = env.kept_secret("TRINITY_SECRET_KEY", DATA_DIR / "secret.key")
 # Apart from SECRET_KEY, so that either can be replaced without the other.

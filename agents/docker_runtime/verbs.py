@@ -1,5 +1,6 @@
 """Synchronous verbs through docker-py; the followers are in their own modules."""
 
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -18,6 +19,7 @@ from agents.docker_runtime.hardening import host_config
 from agents.errors import (
     AgentUnavailable,
     ContainerMissing,
+    EngineRefused,
     EngineUnavailable,
     ImageMissing,
     StartFailed,
@@ -31,6 +33,8 @@ from agents.runtime import (
     LogEntry,
     Usage,
 )
+
+logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 3
 # Creating and starting take well below a second; on a machine that is out of breath, more.
@@ -61,12 +65,13 @@ def translated() -> Iterator[None]:
     except NotFound as error:
         raise ContainerMissing(error.explanation) from error
     except APIError as error:
-        raise EngineUnavailable(f"The container engine refused: {error.explanation}") from error
+        # Its text may name paths of this machine, which are nobody else's business.
+        logger.warning("The container engine refused: %s", error)
+        raise EngineRefused("The container engine refused: Trinity's log says why") from error
     # Anything that is neither of these is a bug of ours and must not be hidden.
     except (DockerException, requests.RequestException) as error:
         raise EngineUnavailable(
-            f"The container engine at {engine_url()} does not answer: start it, "
-            "or set DOCKER_HOST to one that runs"
+            "The container engine does not answer: start it, or set DOCKER_HOST to one that runs"
         ) from error
 
 
@@ -79,7 +84,8 @@ class DockerRuntime:
 
     @staticmethod
     def _client(seconds: int) -> Any:
-        return docker.APIClient(engine_url(), version=API_VERSION, timeout=seconds)
+        with translated():
+            return docker.APIClient(engine_url(), version=API_VERSION, timeout=seconds)
 
     def check(self) -> None:
         with translated():
@@ -122,7 +128,7 @@ class DockerRuntime:
                     environment=spec.environment,
                     host_config=self._api.create_host_config(**host_config(spec)),
                 )
-        except EngineUnavailable as error:
+        except EngineRefused as error:
             if not _is_conflict(error):
                 raise
             return None
@@ -140,10 +146,8 @@ class DockerRuntime:
         try:
             with translated():
                 self._api.start(container_id)
-        except EngineUnavailable as error:
-            if isinstance(error.__cause__, APIError):
-                raise StartFailed(str(error)) from error
-            raise
+        except EngineRefused as error:
+            raise StartFailed("The engine could not start the container") from error
 
     def stop(self, container_id: str, *, grace_seconds: int = 10) -> None:
         with suppress(ContainerMissing), translated():
@@ -209,7 +213,7 @@ class DockerRuntime:
         return cgroups.usage(containers)
 
 
-def _is_conflict(error: EngineUnavailable) -> bool:
+def _is_conflict(error: EngineRefused) -> bool:
     return isinstance(error.__cause__, APIError) and error.__cause__.status_code == 409
 
 

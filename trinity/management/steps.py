@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.core.management import call_command
 
-from agents.errors import EngineUnavailable, ImageMissing
+from agents.errors import EngineRefused, EngineUnavailable, ImageMissing
 from agents.runtime import get_runtime
 from trinity.identity import create_first_administrator, is_set_up
 
@@ -49,5 +49,5 @@ def agent_image(say: Say) -> None:
         get_runtime().build_image(IMAGE, say)
     except EngineUnavailable as error:
         say(f"engine: away. {error}")
-    except ImageMissing as error:
+    except (EngineRefused, ImageMissing) as error:
         say(f"agent image: {error}")

@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from agents.errors import EngineUnavailable, ImageMissing
+from agents.errors import EngineRefused, EngineUnavailable, ImageMissing
 from agents.runtime import get_runtime
 
 
@@ -14,5 +14,5 @@ class Command(BaseCommand):
             get_runtime().build_image(
                 "trinity-agent-base:latest", lambda text: print(text, flush=True)
             )
-        except (EngineUnavailable, ImageMissing) as error:
+        except (EngineRefused, EngineUnavailable, ImageMissing) as error:
             raise CommandError(str(error)) from error

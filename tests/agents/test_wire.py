@@ -1,0 +1,169 @@
+"""The server inside a container is not trusted: it proves itself, and every answer is checked."""
+
+import shutil
+import struct
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from agents import sockets, wire
+from agents.errors import AgentUnavailable
+from agents.wire import AgentServer, Kind, Refused, generation_of
+from tests.agents.peers import KEY, agent_listening, greeting, greets, read_line, says
+
+HEADER = struct.Struct("!BdI")
+BOMB = b"[" * 100_000 + b"\n"
+
+
+@pytest.fixture
+def directory():
+    folder = Path(tempfile.mkdtemp(prefix="wire-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def server(directory):
+    return AgentServer(lambda: sockets.connect(directory), KEY)
+
+
+@pytest.fixture
+def _impatient(monkeypatch):
+    monkeypatch.setattr(wire, "ANSWER_SECONDS", 0.3)
+
+
+def record(kind, payload):
+    return HEADER.pack(kind, 1.0, len(payload)) + payload
+
+
+def drips(connection):
+    """Send a byte now and then, for ever: no single wait is long."""
+    while True:
+        connection.sendall(b" ")
+        time.sleep(0.05)
+
+
+def floods(connection):
+    while True:
+        connection.sendall(b"x" * 65536)
+
+
+def greets_by(**fields):
+    return lambda connection: connection.sendall(
+        greeting(read_line(connection)["challenge"], **fields)
+    )
+
+
+RUBBISH = {
+    "nothing": says(),
+    "drips": drips,
+    "floods": floods,
+    "no JSON": says(b"hello\n"),
+    "no object": says(b"[1]\n"),
+    "a bomb of brackets": says(BOMB),
+    "no UTF-8": says(b'{"proof": "\xff"}\n'),
+    "no proof": says(b"{}\n"),
+    "a proof of another type": greets_by(proof=5),
+    "a proof that is not ASCII": greets_by(proof="é"),
+    "another's key": greets_by(key="6" * 64),
+    "another's challenge": says(greeting("d" * 64)),
+    "another protocol": greets_by(protocol=2),
+}
+
+
+@pytest.mark.parametrize("peer", RUBBISH.values(), ids=RUBBISH)
+@pytest.mark.usefixtures("_impatient")
+class TestGreeting:
+    async def test_a_call_ends_in_time(self, directory, server, peer):
+        with agent_listening(directory, peer), pytest.raises(AgentUnavailable):
+            await server.start("1", 1, {})
+
+    def test_the_question_which_generation_answers_ends_in_time(self, directory, peer):
+        began = time.monotonic()
+        with agent_listening(directory, peer), pytest.raises(AgentUnavailable):
+            generation_of(sockets.connect(directory), KEY)
+        assert time.monotonic() - began < 5
+
+
+def test_a_generation_that_proved_itself_is_told(directory):
+    with agent_listening(directory, greets()):
+        assert generation_of(sockets.connect(directory), KEY) == 7
+
+
+def test_a_generation_that_is_no_number_is_refused(directory):
+    with agent_listening(directory, greets(generation="7")), pytest.raises(AgentUnavailable):
+        generation_of(sockets.connect(directory), KEY)
+
+
+async def test_nothing_is_asked_of_a_server_that_has_not_proved_itself(directory, server):
+    heard = []
+
+    def impostor(connection):
+        heard.append(read_line(connection))
+        connection.sendall(greeting("e" * 64))
+        heard.append(connection.recv(4096))
+
+    with agent_listening(directory, impostor), pytest.raises(AgentUnavailable):
+        await server.start("1", 1, {"env": {"SECRET": "x"}})
+    assert [set(each) for each in heard[:1]] == [{"challenge"}]
+    assert heard[1:] in ([], [b""])
+
+
+@pytest.mark.parametrize("answer", [b"rubbish\n", b"[]\n", b"", b"x" * (2 * 1024**2), BOMB])
+@pytest.mark.usefixtures("_impatient")
+async def test_a_bad_answer_to_a_request_is_no_answer(directory, server, answer):
+    with agent_listening(directory, greets(answer)), pytest.raises(AgentUnavailable):
+        await server.start("1", 1, {})
+
+
+async def test_a_refusal_is_bounded_and_can_be_stored(directory, server):
+    answer = b'{"ok": false, "code": "%s", "detail": "a\\u0000\\ud800%s"}\n'
+    with (
+        agent_listening(directory, greets(answer % (b"c" * 100, b"d" * 1000))),
+        pytest.raises(Refused) as refused,
+    ):
+        await server.start("1", 1, {})
+    assert refused.value.code == "c" * 40
+    assert len(str(refused.value)) == 300
+    assert "\0" not in str(refused.value)
+    str(refused.value).encode()
+
+
+async def collect(server):
+    return [record async for batch in server.attach("1", 0) for record in batch]
+
+
+async def test_records_come_whole_however_they_are_split(directory, server):
+    stream = record(1, b"out") + record(2, b"err") + record(9, b"{}")
+    parts = [stream[index : index + 1] for index in range(len(stream))]
+    with agent_listening(directory, greets(b'{"ok": true}\n', *parts)):
+        records = await collect(server)
+    assert [(each.kind, each.payload) for each in records] == [
+        (Kind.STDOUT, b"out"),
+        (Kind.STDERR, b"err"),
+        (Kind.END, b"{}"),
+    ]
+    assert sum(each.size for each in records) == len(stream)
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        record(3, b"unknown kind"),
+        HEADER.pack(1, 1.0, wire.RECORD_LIMIT + 1),
+        HEADER.pack(1, 1.0, 2**32 - 1),
+        record(1, b"no end"),
+        record(1, b"cut")[:-1],
+    ],
+)
+async def test_a_stream_that_is_none_or_has_no_end_is_told(directory, server, stream):
+    def peer(connection):
+        connection.sendall(greeting(read_line(connection)["challenge"]))
+        read_line(connection)
+        read_line(connection)
+        connection.sendall(b'{"ok": true}\n' + stream)
+
+    with agent_listening(directory, peer), pytest.raises(AgentUnavailable):
+        await collect(server)

@@ -1,0 +1,42 @@
+"""``python -m tests.bench [names]``: without a name all of them, one after the other."""
+
+import argparse
+import os
+import platform
+import sys
+from contextlib import closing
+
+from tests import engines
+from tests.bench import agent_list, first_line, log_latency, stats_cost
+
+BENCHMARKS = {
+    "list": agent_list.run,
+    "log": log_latency.run,
+    "stats": stats_cost.run,
+    "first-line": first_line.run,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(BENCHMARKS))
+    parser.add_argument(
+        "--quick", action="store_true", help="a tenth of the samples: to see that it runs"
+    )
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(BENCHMARKS):
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+    if not engines.answers():
+        sys.exit("No container engine answers: `make engine` makes sure of one")
+    print(f"{os.cpu_count()} cores, Python {platform.python_version()}, {_engine()}")
+    for name in arguments.names or BENCHMARKS:
+        BENCHMARKS[name](quick=arguments.quick)
+
+
+def _engine():
+    with closing(engines.client()) as engine:
+        said = engine.version()
+    return f"Docker {said['Version']}, kernel {said['KernelVersion']}"
+
+
+main()
