@@ -286,15 +286,22 @@ class Agent(models.Model):
         self.refresh_from_db()
 
     def release(self, **recorded: Any) -> None:
-        """Give the claim back and record the outcome in the same write."""
-        self.record(verb="", verb_holder="", verb_expires_at=None, **recorded)
+        """Give the claim back and record the outcome in the same write.
+
+        Nothing is written by a process so slow that its claim ran out and was taken over.
+        """
+        mine = Agent.objects.filter(verb_holder=process.HOLDER)
+        self._write(mine, verb="", verb_holder="", verb_expires_at=None, **recorded)
 
     def record(self, **fields: Any) -> None:
         """Write what was observed, and nothing that others write."""
+        self._write(Agent.objects.all(), **fields)
+
+    def _write(self, agents: AgentQuerySet, **fields: Any) -> None:
         if "status" in fields:
             fields.setdefault("status_reason", "")
             fields.setdefault("status_at", timezone.now())
-        Agent.objects.filter(pk=self.pk).update(**fields)
+        agents.filter(pk=self.pk).update(**fields)
         for name, value in fields.items():
             setattr(self, name, value)
 

@@ -27,6 +27,8 @@ _building = Lock()
 
 # An engine that stops takes its containers down before it stops answering.
 OUTAGE_MARGIN = timedelta(seconds=15)
+# 128 and the number of SIGKILL.
+KILLED = 137
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ def status_of(container: Container | None) -> tuple[Status, str]:
         return Status.RUNNING, ""
     if container.status is ContainerStatus.CREATED:
         return Status.STOPPED, "never started"
-    if container.out_of_memory:
+    # The engine also says so when an operation ran out of memory long before a clean end.
+    if container.out_of_memory and container.exit_code == KILLED:
         return Status.STOPPED, "out_of_memory"
     return Status.STOPPED, f"exit code {container.exit_code}"
 

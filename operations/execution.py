@@ -12,6 +12,8 @@ from contextlib import aclosing, suppress
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ObjectDoesNotExist
+
 from agents import containers, live, logs
 from agents.database import Writer, read
 from agents.errors import AgentUnavailable, LeaseLost
@@ -313,6 +315,8 @@ class Executions:
             await execution.run()
         except LeaseLost:
             pass  # Another supervisor drives it now.
+        except ObjectDoesNotExist:
+            pass  # It was deleted with its agent.
         except Exception:
             logger.exception("Operation %s is driven again from where it stands", operation_id)
             await asyncio.sleep(RETRY_SECONDS)
