@@ -29,6 +29,13 @@ async def do(verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     return await _run(_verbs, lambda: verb(*args, **kwargs))
 
 
+def heed_cancellation() -> None:
+    """Raise the cancellation that ``except*`` took away together with a child's failure."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def _run(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
     def run() -> T:
         close_old_connections()

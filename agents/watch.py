@@ -61,6 +61,7 @@ class Watch:
             try:
                 await self._while_here()
             except* Unavailable as errors:
+                engine.heed_cancellation()
                 await self._record_away(errors.exceptions[0])
             await asyncio.sleep(RETRY_SECONDS)
 

@@ -36,7 +36,7 @@ SPOOL_BYTES = LOG_BYTES + 64 * 1024
 GRACE_SECONDS = 10
 RETRY_SECONDS = 0.5
 # A container that runs but whose server stays silent for so long has lost its operation.
-SILENCE_SECONDS = 60.0
+SILENCE_SECONDS = 30.0
 LOOK_SECONDS = 1.0
 
 _ERRORS = {"timeout": Error.TIMEOUT, "start_failed": Error.START_FAILED, "lost": Error.LOST}

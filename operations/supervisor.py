@@ -42,6 +42,7 @@ class Supervisor:
             finally:
                 with suppress(DatabaseError, OSError):
                     await asyncio.shield(read(host.release_lease, epoch))
+            engine.heed_cancellation()
 
     async def _take_lease(self) -> tuple[Host, int]:
         while True:

@@ -3,15 +3,17 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 
 import docker
+import requests
 
-from agents.docker_runtime.verbs import engine_url
+from agents.docker_runtime.verbs import API_VERSION, engine_url
 from tests.waiting import wait_until
 
 IMAGE = "trinity-agent-base:latest"
@@ -19,10 +21,24 @@ IMAGE = "trinity-agent-base:latest"
 
 @cache
 def answers():
-    try:
-        return bool(docker.APIClient(engine_url(), timeout=5).ping())
-    except docker.errors.DockerException:
+    return _answers(engine_url())
+
+
+def _answers(url):
+    # docker-py leaks its socket when the connection is refused.
+    if url.startswith("unix://") and not _accepts(url.removeprefix("unix://")):
         return False
+    try:
+        # With a version it asks for nothing before it can be closed.
+        with closing(docker.APIClient(url, version=API_VERSION, timeout=5)) as api:
+            return api.ping()
+    except (docker.errors.DockerException, requests.RequestException):
+        return False
+
+
+def _accepts(path):
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(path) == 0
 
 
 def client():
@@ -54,18 +70,14 @@ class PrivateEngine:
                 stderr=log,
                 start_new_session=True,
             )
-        wait_until(self._answers, seconds=30)
-
-    def _answers(self):
-        try:
-            with docker.APIClient(self.url, timeout=5) as api:
-                return api.ping()
-        except docker.errors.DockerException:
-            return False
+        wait_until(lambda: _answers(self.url), seconds=30)
 
     def load(self, image=IMAGE):
         """Take the agent image over from the engine of the environment."""
-        with docker.DockerClient(self.url, timeout=120) as target, client() as source:
+        with (
+            closing(docker.DockerClient(self.url, timeout=120)) as target,
+            closing(client()) as source,
+        ):
             target.images.load(source.images.get(image).save(named=True))
 
     def stop(self, *, seconds=60):

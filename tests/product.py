@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 
 import docker
@@ -54,15 +55,21 @@ class Product:
     def start(self):
         if self.split:
             self.manage("migrate", "-v0")
-            self._start_half("serve")
-            self._start_half("supervise")
+            self.start_half("serve")
+            self.start_half("supervise")
         else:
-            self._start_half("up")
+            self.start_half("up")
         wait_until(self._answers, seconds=60)
+        if self.split:
+            # What ``up`` does by itself; refused, and rightly, at a second start.
+            passwords = {"password": PASSWORD, "confirm_password": PASSWORD}
+            requests.post(f"{self.url}/api/setup/admin-password", json=passwords, timeout=10)
 
-    def _start_half(self, command):
-        with (self.data_dir / f"{command}.log").open("ab") as log:
-            self.processes[command] = subprocess.Popen(
+    def start_half(self, command, *, name=None):
+        """Start one process of the product; a second of its kind needs a name of its own."""
+        name = name or command
+        with (self.data_dir / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
                 [sys.executable, "manage.py", command],
                 cwd=ROOT,
                 env=self.environment,
@@ -109,14 +116,14 @@ class Product:
     def remove(self):
         """Stop it and take its containers and volumes off the engine."""
         self.stop()
-        with docker.DockerClient(self.engine_url, timeout=60) as engine:
+        with closing(docker.DockerClient(self.engine_url, timeout=60)) as engine:
             for container in self.containers(engine):
                 container.remove(force=True)
             for volume in engine.volumes.list(filters={"name": f"trinity-{self.instance}-"}):
                 volume.remove(force=True)
         shutil.rmtree(self.data_dir, ignore_errors=True)
 
-    @property
+    @cached_property
     def instance(self):
         code = "from agents.models import Host; print(Host.objects.local().instance)"
         return self.manage("shell", "-v0", "-c", code).strip()
@@ -186,7 +193,7 @@ class Product:
         with self.get(path, stream=True, timeout=60) as answer:
             assert answer.status_code == 200, answer.text
             seq = None
-            for line in answer.iter_lines(chunk_size=1):
+            for line in answer.iter_lines(chunk_size=None):
                 name, _, value = line.decode().partition(": ")
                 if name == "id":
                     seq = int(value)
@@ -194,13 +201,14 @@ class Product:
                     yield seq, json.loads(value)
                     seq = None
 
+    @contextmanager
     def socket(self, *topics, **positions):
         """Open the live socket by a ticket and subscribe; frames are read with ``recv``."""
         ticket = self.post("/api/tickets", {"for": "/ws"}).json()["ticket"]
-        live = connect(f"ws://127.0.0.1:{self.port}/ws?ticket={ticket}", max_size=2**24)
-        for topic in topics:
-            live.send(json.dumps({"subscribe": topic, **positions}))
-        return live
+        with connect(f"ws://127.0.0.1:{self.port}/ws?ticket={ticket}", max_size=2**24) as live:
+            for topic in topics:
+                live.send(json.dumps({"subscribe": topic, **positions}))
+            yield live
 
 
 def next_frame(live, event, *, seconds=10, where=lambda _data: True):

@@ -1,21 +1,95 @@
+"""Products for live tests: each a real installation, taken away with all that it made.
+
+What the two ways to run the product must have in common asks for ``product`` and is run in
+both; the rest asks for ``embedded`` (shared) or ``own_product`` (to be killed).
+"""
+
+import signal
+from contextlib import ExitStack, closing, contextmanager
+
 import pytest
 
+from tests import engines, servers
 from tests.product import Product
 
+MODES = ("embedded", "split")
 
-@pytest.fixture(scope="module")
-def product():
-    """A running product, shared by the tests of a module."""
-    product = Product()
-    product.start()
-    yield product
-    product.remove()
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean_up_when_told_to_end():
+    """A run that takes too long is ended by SIGTERM: its containers must not stay."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def running(**options):
+    product = Product(**options)
+    try:
+        product.start()
+        yield product
+    finally:
+        # Shown by pytest beside what failed.
+        for log in product.data_dir.glob("*.log"):
+            print(f"--- {log.name}\n{log.read_text()[-10_000:]}")
+        product.remove()
+
+
+@pytest.fixture(scope="session")
+def embedded():
+    """A product in one process."""
+    with running() as product:
+        yield product
+
+
+@pytest.fixture(scope="session")
+def split():
+    """A product in two processes, with PostgreSQL and Redis."""
+    if lacking := servers.missing():
+        pytest.skip(f"{lacking} cannot be run here")
+    with ExitStack() as stack:
+        environment = {
+            "DATABASE_URL": stack.enter_context(servers.postgres()),
+            "REDIS_URL": stack.enter_context(servers.redis()),
+        }
+        yield stack.enter_context(running(split=True, environment=environment))
+
+
+@pytest.fixture(scope="session", params=MODES)
+def product(request):
+    """A running product, shared by all tests, in each mode after the other."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
 def own_product():
     """A running product that the test may kill."""
-    product = Product()
-    product.start()
-    yield product
-    product.remove()
+    with running() as product:
+        yield product
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """The engine of the environment, for what is done behind Trinity's back."""
+    with closing(engines.client()) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def container_of(engine):
+    """The container that the engine has for an agent of a product."""
+
+    def find(product, name):
+        return engine.containers.get(product.agent(name)["container_id"])
+
+    return find
+
+
+@pytest.fixture(scope="module")
+def agent(product, request):
+    """The name of a running agent, shared by the tests of a module; left as it was found."""
+    name = request.module.__name__.rpartition(".")[2].replace("_", "-")
+    product.create_agent(name, resources={"memory": "1g", "cpu": "1"})
+    yield name
+    product.call("DELETE", f"/api/agents/{name}")

@@ -54,8 +54,18 @@ elif [[ ${TRINITY_REQUIRE_ENGINE:-0} == 1 ]]; then
 fi
 took "$started" "everything the tests need"
 
-"$PYTHON" -m pytest "$@"
-status=$?
+if (($#)); then
+    "$PYTHON" -m pytest "$@"
+    status=$?
+else
+    "$PYTHON" -m pytest -n 2 --dist loadfile
+    status=$?
+    if has_postgres; then
+        say "The tests of agents and operations again, on PostgreSQL"
+        "$PYTHON" -m tests.on_postgres "$PYTHON" -m pytest -n 2 -m "not live" tests/agents tests/operations \
+            --ignore tests/agents/agent_server || status=$?
+    fi
+fi
 if [[ -z $engine ]]; then
     advise "The live tests were skipped: no container engine is to be had; the lines at the top say why."
 fi
