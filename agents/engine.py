@@ -1,9 +1,9 @@
 """Blocking work on the engine, away from the event loop."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from django.db import close_old_connections
 
@@ -27,6 +27,15 @@ async def ask(question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 async def do(verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run what may take as long as a container takes to start or to stop."""
     return await _run(_verbs, lambda: verb(*args, **kwargs))
+
+
+async def apart(work: Coroutine[Any, Any, None]) -> None:
+    """Run a group of tasks in a task of its own, so that ``heed_cancellation`` is to be trusted.
+
+    Python 3.11's TaskGroup cancels the task that waits for it when a child fails, and does not
+    take that back: the task then looks cancelled for ever.
+    """
+    await asyncio.create_task(work)
 
 
 def heed_cancellation() -> None:

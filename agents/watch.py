@@ -59,7 +59,7 @@ class Watch:
     async def _follow_engine(self) -> None:
         while True:
             try:
-                await self._while_here()
+                await engine.apart(self._while_here())
             except* Unavailable as errors:
                 engine.heed_cancellation()
                 await self._record_away(errors.exceptions[0])

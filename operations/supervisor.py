@@ -32,7 +32,7 @@ class Supervisor:
             host, epoch = await self._take_lease()
             logger.info("Supervising host %s in epoch %d", host, epoch)
             try:
-                await self._act(host, epoch)
+                await engine.apart(self._act(host, epoch))
             except* LeaseLost:
                 logger.warning("Another supervisor took host %s over", host)
             except* (DatabaseError, OSError, RedisError) as errors:
