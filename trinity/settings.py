@@ -30,7 +30,7 @@ ADMIN_EMAIL = env.text("TRINITY_ADMIN_EMAIL", "admin@localhost.localdomain")
 ADMIN_PASSWORD = env.secret("TRINITY_ADMIN_PASSWORD", "")
 # Other sites whose pages may read the API, with a token.
 TRINITY_ALLOWED_ORIGINS = env.words("TRINITY_ALLOWED_ORIGINS", [])
-TRINITY_ENGINE_AWAY_SINCE = "agents.api.engine_away_since"
+TRINITY_ENGINE_AWAY_SINCE = "agents.api.agents.engine_away_since"
 
 INSTALLED_APPS = [
     "unfold",

@@ -1,4 +1,4 @@
-"""Agents over REST: each view asks for access, calls one verb, and reports."""
+"""Agents themselves: list, create, change, delete, and the verbs on them."""
 
 from typing import Any
 
@@ -7,8 +7,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents import access, lifecycle, logs
-from agents.errors import AgentNotRunning
+from agents import access, lifecycle
 from agents.lifecycle import NewAgent
 from agents.models import Agent, Host
 from agents.reports import agent_detail, agent_object, agent_objects, stats_object
@@ -117,43 +116,6 @@ class RestartView(ApiView):
         return Response({"message": f"Agent {name} restarted", "status": agent.status})
 
 
-class TailShape(serializers.Serializer[Any]):
-    tail = serializers.IntegerField(required=False, min_value=1, max_value=10_000)
-    lines = serializers.IntegerField(required=False, min_value=1, max_value=10_000)
-
-
-class LogsView(ApiView):
-    def get(self, request: Request, name: str) -> Response:
-        query = self.query(TailShape)
-        agent = access.visible_agent(user_of(request), name)
-        count = query.get("tail") or query.get("lines") or 100
-        lines, last_seq = logs.tail(agent.log_id, count)
-        text = "".join(f"{line}\n" for line in lines)
-        return Response({"logs": text, "next": last_seq, "truncated": last_seq > len(lines)})
-
-
-class StatsView(ApiView):
-    def get(self, request: Request, name: str) -> Response:
-        agent = access.visible_agent(user_of(request), name)
-        if agent.status != Agent.Status.RUNNING:
-            raise AgentNotRunning("Agent is not running")
-        return Response(stats_object(agent) or NO_SAMPLE)
-
-
-# Of an agent that runs for less than two seconds nothing is known yet: null, never 0.
-NO_SAMPLE = {
-    "cpu_percent": None,
-    "memory_used_bytes": None,
-    "memory_limit_bytes": None,
-    "memory_percent": None,
-    "network_rx_bytes": None,
-    "network_tx_bytes": None,
-    "uptime_seconds": None,
-    "status": Agent.Status.RUNNING,
-    "sampled_at": None,
-}
-
-
 def engine_away_since() -> Any:
     """What ``settings.TRINITY_ENGINE_AWAY_SINCE`` names: recorded, not asked."""
     return Host.objects.filter(name="local").values_list("away_since", flat=True).first()
@@ -165,6 +127,4 @@ urlpatterns = [
     path("api/agents/<str:name>/start", StartView.as_view()),
     path("api/agents/<str:name>/stop", StopView.as_view()),
     path("api/agents/<str:name>/restart", RestartView.as_view()),
-    path("api/agents/<str:name>/logs", LogsView.as_view()),
-    path("api/agents/<str:name>/stats", StatsView.as_view()),
 ]
