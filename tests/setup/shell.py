@@ -18,7 +18,13 @@ needs_dockerd = pytest.mark.skipif(not CAN_RUN_ENGINE, reason="needs root and do
 
 def environment(**changes):
     cleared = {name: value for name, value in os.environ.items() if "DOCKER" not in name}
-    for name in ("TRINITY_ENGINE_ROOT", "TRINITY_INSTALL_ENGINE", "TRINITY_PORT", "MAKEFLAGS"):
+    for name in (
+        "TRINITY_ENGINE_ROOT",
+        "TRINITY_INSTALL_ENGINE",
+        "TRINITY_PORT",
+        "MAKEFLAGS",
+        "MAKELEVEL",
+    ):
         cleared.pop(name, None)
     return cleared | {"PYTHON": sys.executable} | changes
 
