@@ -41,6 +41,12 @@ class InvalidLimit(Invalid):
     code = "invalid_limit"
 
 
+class LimitBelowUse(Invalid):
+    """The agent uses more memory now than it would be allowed."""
+
+    code = "limit_below_use"
+
+
 class AgentNotRunning(Invalid):
     code = "agent_not_running"
 

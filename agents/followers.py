@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
 from django.db import Error as DatabaseError
 
 from agents import live, logs
@@ -102,7 +103,10 @@ class LogFollower:
         if not entries and not lines:
             return
         log_id, cursor = self._agent.log_id, self._cursor.dump()
-        last_seq = await self._writer.write(lambda: logs.append(log_id, lines, cursor))
+        keep_bytes = settings.TRINITY_AGENT_LOG_BYTES
+        last_seq = await self._writer.write(
+            lambda: logs.append(log_id, lines, cursor, keep_bytes=keep_bytes)
+        )
         await announce_growth(log_id, last_seq)
 
 

@@ -71,7 +71,7 @@ def create(actor: Actor, new: NewAgent) -> Agent:
     name = clean_name(new.name)
     with recorded(actor, "create", "agent", name):
         _check(new)
-        _check_engine()
+        check_engine()
         agent = _insert(name, new)
         live.announce_from_thread(agent, "agent_created")
         try:
@@ -98,7 +98,7 @@ def _check(new: NewAgent) -> None:
         check_cpu(new.cpu)
 
 
-def _check_engine() -> Host:
+def check_engine() -> Host:
     """Raise EngineUnavailable at once while it is recorded as away, else after 3 s at most."""
     host = Host.objects.local()
     if host.away_since:
@@ -169,7 +169,7 @@ def delete(agent: Agent, actor: Actor) -> None:
     if agent.is_system:
         raise Forbidden("A system agent cannot be deleted")
     with recorded(actor, "delete", "agent", agent.name):
-        _check_engine()
+        check_engine()
         agent.record(deleting=True)
         live.announce_from_thread(agent, "agent_deleted")
         if _claim_in_time(agent):
@@ -192,7 +192,7 @@ def _claim_in_time(agent: Agent) -> bool:
 @contextmanager
 def _claimed(agent: Agent, verb: Verb) -> Iterator[None]:
     """Hold the agent for one verb; a failure is recorded with the release."""
-    _check_engine()
+    check_engine()
     agent.claim(verb)
     before = {"status": agent.status, "desired": agent.desired}
     try:
@@ -277,13 +277,25 @@ def _prepare_container(agent: Agent, container: Container | None) -> None:
     spec = containers.spec_of(agent)
     # Whatever its programs have left there, the key has to be in its place again.
     sockets.remake_run_directory(spec.run_directory, containers.server_key(agent))
-    if container is None:
+    if container is not None:
+        apply_limits(agent)
+    else:
         agent.record(
             # Also finds the one of an attempt that was killed before it could record the id.
             container_id=get_runtime().create(spec),
             applied_memory_bytes=spec.limits.memory_bytes,
             applied_cpus=spec.limits.cpus,
         )
+
+
+def apply_limits(agent: Agent) -> None:
+    """Give the container the limits that are recorded, unless it has them."""
+    limits = agent.limits
+    if limits != agent.applied_limits:
+        # Unknown while the engine is asked: it may apply them and go before it says so.
+        agent.record(applied_memory_bytes=None, applied_cpus=None)
+        get_runtime().update(agent.container_id, limits)
+        agent.record(applied_memory_bytes=limits.memory_bytes, applied_cpus=limits.cpus)
 
 
 def await_ready(agent: Agent) -> None:

@@ -23,5 +23,10 @@ def memory_bytes(text: str) -> int:
     return int(text.removesuffix("g")) * 1024**3
 
 
+def memory_text(count: int) -> str:
+    """The form in which limits are asked for; mebibytes for what is no whole number of them."""
+    return f"{count // 1024**2}m" if count % 1024**3 else f"{count // 1024**3}g"
+
+
 def cpus(text: str) -> float:
     return float(text)

@@ -11,15 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from agents import database
 from agents.models import Log, LogChunk
 
 READ_CHUNKS = 16
 TAIL_BYTES = 4 * 1024**2
+# What one search looks at: all of an agent's log, unless its cap was raised.
+SEARCH_BYTES = 64 * 1024**2
 CACHE_BYTES = 32 * 1024**2
 TRUNCATED = "[... logs truncated at 10MB limit ...]"
+DROPPED = "[... older lines were dropped ...]"
+# So much of what a log may keep is dropped at once, that not each append has to.
+DROP_SHARE = 16
 
 Line = tuple[bool, str]  # whether it came by standard error, and its text
 
@@ -30,6 +35,8 @@ class Chunk:
 
     first_seq: int
     lines: list[str]
+    #: Stands for lines that are gone, and has the number of the last of them.
+    is_marker: bool = False
 
     @property
     def last_seq(self) -> int:
@@ -66,12 +73,13 @@ def append(
     *,
     cap_bytes: int | None = None,
     is_cut: bool = False,
+    keep_bytes: int | None = None,
 ) -> int:
     """Add lines at the end and record where their source goes on; return the last number.
 
     For the writer of the log only, inside its transaction. Behind the cap, which counts the
     text with its newlines, one line says so and nothing follows; likewise where the source
-    itself was cut.
+    itself was cut. A log that keeps so many bytes drops its oldest lines instead.
     """
     log = Log.objects.get(pk=log_id)
     if log.truncated:
@@ -84,6 +92,8 @@ def append(
         kept, log.truncated = [*kept, (False, TRUNCATED)], True
     if kept:
         _add_chunk(log, kept)
+    if keep_bytes is not None and log.byte_count > keep_bytes:
+        _drop_oldest(log, keep_bytes - keep_bytes // DROP_SHARE)
     log.cursor = cursor
     log.save(update_fields=["last_seq", "byte_count", "truncated", "cursor"])
     return log.last_seq
@@ -97,6 +107,18 @@ def _add_chunk(log: Log, lines: Sequence[Line]) -> None:
     )
     log.last_seq = last
     log.byte_count += len(text.encode()) + 1
+
+
+def _drop_oldest(log: Log, keep_bytes: int) -> None:
+    """Drop whole chunks until the rest fits; the newest stays, however large it is."""
+    oldest = log.chunks.filter(last_seq__lt=log.last_seq).order_by("last_seq")
+    dropped_seq = 0
+    for seq, text in oldest.values_list("last_seq", "text").iterator(READ_CHUNKS):
+        if log.byte_count <= keep_bytes:
+            break
+        dropped_seq = seq
+        log.byte_count -= len(text.encode()) + 1
+    log.chunks.filter(last_seq__lte=dropped_seq).delete()
 
 
 def _fit(lines: Sequence[Line], room: int) -> tuple[Sequence[Line], bool]:
@@ -132,6 +154,33 @@ def tail(log_id: int, count: int) -> tuple[list[str], int]:
     return newest_first[:count][::-1], last_seq
 
 
+class Found(NamedTuple):
+    lines: list[str]
+    #: Of the whole log, not of the lines.
+    last_seq: int
+    #: Nothing that was ever written is left out but lines without the text.
+    is_whole: bool
+
+
+def search(log_id: int, wanted: str, count: int) -> Found:
+    """The last lines that contain a text, as far back as one search may look."""
+    newest_first: list[str] = []
+    looked = size = last_seq = 0
+    first_seq = 1
+    newest = LogChunk.objects.filter(log_id=log_id).order_by("-last_seq")
+    for chunk in newest.only("first_seq", "last_seq", "text").iterator(READ_CHUNKS):
+        last_seq, first_seq = last_seq or chunk.last_seq, chunk.first_seq
+        looked += len(chunk.text)
+        if wanted in chunk.text:
+            found = [line for line in reversed(chunk.text.split("\n")) if wanted in line]
+            newest_first += found
+            size += sum(map(len, found))
+        if len(newest_first) >= count or size >= TAIL_BYTES or looked >= SEARCH_BYTES:
+            break
+    is_whole = first_seq == 1 and len(newest_first) <= count
+    return Found(newest_first[:count][::-1], last_seq, is_whole)
+
+
 def last_seq(log_id: int) -> int:
     return Log.objects.values_list("last_seq", flat=True).get(pk=log_id)
 
@@ -143,9 +192,15 @@ def first_seq(log_id: int) -> int:
 
 
 def chunks_after(log_id: int, seq: int, *, limit: int = READ_CHUNKS) -> list[Chunk]:
-    """The next chunks that hold lines behind a number; the first may begin before it."""
+    """The next chunks that hold lines behind a number; the first may begin before it.
+
+    Where those lines were dropped, a marker comes before the oldest that are kept.
+    """
     found = LogChunk.objects.filter(log_id=log_id, last_seq__gt=seq).order_by("last_seq")[:limit]
-    return [Chunk(chunk.first_seq, chunk.text.split("\n")) for chunk in found]
+    chunks = [Chunk(chunk.first_seq, chunk.text.split("\n")) for chunk in found]
+    if chunks and chunks[0].first_seq > seq + 1:
+        chunks.insert(0, Chunk(chunks[0].first_seq - 1, [DROPPED], is_marker=True))
+    return chunks
 
 
 def lines_after(log_id: int, seq: int, count: int) -> list[tuple[int, str]]:
@@ -196,7 +251,8 @@ class ChunkCache:
 
     def _keep(self, log_id: int, chunk: Chunk) -> None:
         key = (log_id, chunk.first_seq)
-        if key in self._chunks:
+        # A marker moves on as more is dropped: kept, a slow reader would meet one after another.
+        if key in self._chunks or chunk.is_marker:
             return
         self._chunks[key] = chunk
         self._size += chunk.size

@@ -195,6 +195,7 @@ class Agent(models.Model):
         STOP = "stop"
         RESTART = "restart"
         DELETE = "delete"
+        LIMIT = "limit"
 
     # A verb is done or given up within this time, so a claim this old is abandoned.
     CLAIM = timedelta(seconds=90)
@@ -275,6 +276,13 @@ class Agent(models.Model):
         return Limits(
             min(memory, self.host.memory_bytes or memory), min(cpu, self.host.cpus or cpu)
         )
+
+    @property
+    def applied_limits(self) -> Limits | None:
+        """What its container has; None where there is none, or where that is not known."""
+        if self.applied_memory_bytes is None or self.applied_cpus is None:
+            return None
+        return Limits(self.applied_memory_bytes, self.applied_cpus)
 
     def claim(self, verb: Verb) -> None:
         """Make sure that no other verb works on this agent; raise Busy when one does."""
@@ -373,3 +381,26 @@ class Stats(models.Model):
 
     def __str__(self) -> str:
         return f"stats of agent {self.agent_id}"
+
+
+class Sample(models.Model):
+    """Figures of an agent in the past: of a moment, or of an interval that begins at ``at``."""
+
+    # Its index would only repeat the beginning of the constraint's.
+    agent = models.ForeignKey(Agent, models.CASCADE, related_name="samples", db_index=False)
+    at = models.DateTimeField()
+    interval_seconds = models.PositiveSmallIntegerField()
+    cpu_percent = models.FloatField(null=True)
+    memory_used_bytes = models.PositiveBigIntegerField(null=True)
+    memory_limit_bytes = models.PositiveBigIntegerField(null=True)
+    network_rx_bytes = models.PositiveBigIntegerField(null=True)
+    network_tx_bytes = models.PositiveBigIntegerField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("agent", "interval_seconds", "at", name="sample_once")
+        ]
+        indexes = [models.Index(fields=["interval_seconds", "at"], name="sample_by_age")]
+
+    def __str__(self) -> str:
+        return f"sample of agent {self.agent_id} at {self.at}"

@@ -12,7 +12,7 @@ from threading import Lock
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from agents import lifecycle, process
+from agents import lifecycle, limiting, process
 from agents.errors import ContainerMissing, EngineRefused, EngineUnavailable, ImageMissing
 from agents.models import Agent, AgentQuerySet, Host
 from agents.runtime import Change, Container, ContainerStatus, get_runtime
@@ -179,6 +179,8 @@ def _finish(agent: Agent, verb: Agent.Verb) -> None:
         case Agent.Verb.STOP:
             lifecycle.take_down(agent, grace_seconds=10)
             agent.release(status=Status.STOPPED)
+        case Agent.Verb.LIMIT:
+            limiting.finish(agent)
         case _:
             _bring_up(agent)
 

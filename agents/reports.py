@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agents.models import Agent, AgentQuerySet, user_email
+from agents.models import Agent, AgentQuerySet, Share, user_email
 from agents.stats import as_json
 from trinity.api import json_time
 from trinity.models import User
@@ -83,11 +83,17 @@ def agent_detail(agent: Agent, user: User) -> dict[str, Any]:
         "can_share": owns,
         "can_delete": owns and not agent.is_system,
         "can_operate": Agent.objects.operable_by(user).contains(agent),
-        "shares": [_share_object(agent, share) for share in agent.shares.all()] if owns else [],
+        "shares": share_objects(agent) if owns else [],
     }
 
 
-def _share_object(agent: Agent, share: Any) -> dict[str, Any]:
+def share_objects(agent: Agent) -> list[dict[str, Any]]:
+    """``share_object`` of each that counts, newest first."""
+    shares = Share.objects.unexpired().filter(agent=agent).select_related("shared_by")
+    return [share_object(agent, share) for share in shares.order_by("-created_at", "-pk")]
+
+
+def share_object(agent: Agent, share: Share) -> dict[str, Any]:
     return {
         "id": share.pk,
         "agent_name": agent.name,

@@ -143,6 +143,13 @@ class ContainerRuntime(Protocol):
 
     def remove(self, container_id: str) -> None: ...
 
+    def update(self, container_id: str, limits: Limits) -> None:
+        """Give a container other limits on memory and CPU, whether it runs or not.
+
+        Raises ``EngineRefused`` where it uses more memory than it could keep.
+        """
+        ...
+
     def remove_volume(self, name: str) -> None: ...
 
     def inspect(self, container_id: str) -> Container: ...

@@ -4,12 +4,13 @@ import asyncio
 
 from django.utils import timezone
 
-from agents import engine, live, stats
+from agents import engine, history, live, stats
 from agents.database import Writer
 from agents.models import Agent, Stats
 from agents.runtime import Container, Usage, get_runtime
 
-INTERVAL_SECONDS = 2.0
+INTERVAL_SECONDS = float(history.FINEST_SECONDS)
+TIDY_SECONDS = 60.0
 
 
 class Sampler:
@@ -17,6 +18,7 @@ class Sampler:
         self._writer = writer
         self._running: dict[str, tuple[Agent, Container]] = {}
         self._before: dict[str, Usage] = {}
+        self._tidy_at = 0.0
 
     def saw(self, agent: Agent, container: Container | None) -> None:
         """Take note of what runs; the container comes with the pid that its figures hang on."""
@@ -31,6 +33,9 @@ class Sampler:
         next_at = loop.time()
         while True:
             await self.sample()
+            if loop.time() >= self._tidy_at:
+                self._tidy_at = loop.time() + TIDY_SECONDS
+                await self._writer.write(lambda: history.tidy(timezone.now()))
             # By the clock and not after a pause: a slow round must not shift the others.
             next_at = max(next_at + INTERVAL_SECONDS, loop.time())
             await asyncio.sleep(next_at - loop.time())
@@ -69,8 +74,10 @@ def _store(rows: list[Stats]) -> None:
     present = set(
         Agent.objects.filter(pk__in=[row.agent_id for row in rows]).values_list("pk", flat=True)
     )
+    rows = [row for row in rows if row.agent_id in present]
+    history.record(rows)
     Stats.objects.bulk_create(
-        [row for row in rows if row.agent_id in present],
+        rows,
         update_conflicts=True,
         unique_fields=["agent"],
         update_fields=FIGURES,

@@ -19,7 +19,13 @@ from itertools import count
 from pathlib import Path
 
 from agents import sockets
-from agents.errors import ContainerMissing, EngineUnavailable, ImageMissing, StartFailed
+from agents.errors import (
+    ContainerMissing,
+    EngineRefused,
+    EngineUnavailable,
+    ImageMissing,
+    StartFailed,
+)
 from agents.runtime import (
     Change,
     Container,
@@ -56,6 +62,8 @@ class FakeRuntime:
         self.folder = Path(tempfile.mkdtemp(prefix="trinity-fake-", dir=FAST))
         self.images = {"trinity-agent-base:latest"}
         self.away = False
+        self.refuses_limits = False
+        self.used_bytes = 1024
         self.calls = defaultdict(int)
         self._containers = {}
         self._listeners = []
@@ -129,6 +137,13 @@ class FakeRuntime:
             del self._containers[container.state.id]
             self._tell(container, Change.REMOVED)
 
+    def update(self, container_id, limits):
+        self._enter("update")
+        container = self._get(container_id)
+        if self.refuses_limits:
+            raise EngineRefused("The fake engine refuses")
+        container.spec = replace(container.spec, limits=limits)
+
     def remove_volume(self, name):
         self._enter("remove_volume")
 
@@ -178,9 +193,14 @@ class FakeRuntime:
     def usage(self, containers):
         self._enter("usage")
         return {
-            container.id: Usage(at=time.monotonic(), cpu_seconds=1.0, memory_bytes=1024)
+            container.id: Usage(
+                at=time.monotonic(),
+                cpu_seconds=1.0,
+                memory_bytes=self.used_bytes,
+                memory_limit_bytes=self._get(container.id).spec.limits.memory_bytes,
+            )
             for container in containers
-            if container.pid
+            if container.pid and self._find(container.id)
         }
 
     # How it is done.

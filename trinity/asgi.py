@@ -12,6 +12,7 @@ django.setup(set_prefix=False)
 # Only now: the apps' modules need Django to be set up.
 from django.urls import path, re_path  # noqa: E402
 
+from agents import log_streams  # noqa: E402
 from agents import topics as agent_topics  # noqa: E402
 from agents.consumers import LiveConsumer  # noqa: E402
 from operations import topics as operation_topics  # noqa: E402
@@ -21,10 +22,14 @@ from trinity.handler import RequestHandler  # noqa: E402
 django_application = RequestHandler()
 
 
-async def stream(scope: Any, receive: Any, send: Any) -> None:
-    """Hand on what is no request for the stream: Django knows how to answer it."""
-    answer = operation_stream if scope["method"] == "GET" else django_application
-    await answer(scope, receive, send)
+def beside_django(answer: Any) -> Any:
+    """Let an application answer GET; Django knows what to say to any other method."""
+
+    async def answered(scope: Any, receive: Any, send: Any) -> None:
+        answering = answer if scope["method"] == "GET" else django_application
+        await answering(scope, receive, send)
+
+    return answered
 
 
 RESOLVERS = (agent_topics.resolve, operation_topics.resolve)
@@ -33,8 +38,14 @@ application = ProtocolTypeRouter(
     {
         "http": URLRouter(
             [
-                path("api/v1/operations/<uuid:operation_id>/stream", stream),  # type: ignore[arg-type]  # ASGI, no view
-                re_path("", django_application),  # type: ignore[arg-type]  # likewise
+                path("api/agents/<str:name>/logs/stream", beside_django(log_streams.log_stream)),
+                path(
+                    "api/agents/<str:name>/logs/download", beside_django(log_streams.log_download)
+                ),
+                path(
+                    "api/v1/operations/<uuid:operation_id>/stream", beside_django(operation_stream)
+                ),
+                re_path("", django_application),  # type: ignore[arg-type]  # ASGI, no view
             ]
         ),
         "websocket": URLRouter([path("ws", LiveConsumer.as_asgi(resolvers=RESOLVERS))]),

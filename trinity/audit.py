@@ -47,12 +47,14 @@ def record(
 
 
 @contextmanager
-def recorded(actor: Actor, verb: str, object_type: str, object_name: str) -> Iterator[None]:
-    """Record the verb inside, as done or, with the error's text, as failed."""
+def recorded(
+    actor: Actor, verb: str, object_type: str, object_name: str, *, detail: str = ""
+) -> Iterator[None]:
+    """Record the verb inside, as done with the detail or, with the error's text, as failed."""
     try:
         yield
     except TrinityError as error:
         outcome = AuditEvent.Outcome.FAILED
         record(actor, verb, object_type, object_name, outcome=outcome, detail=str(error))
         raise
-    record(actor, verb, object_type, object_name)
+    record(actor, verb, object_type, object_name, detail=detail)

@@ -180,6 +180,8 @@ REST_FRAMEWORK = {
 TRINITY_RUNTIME = "agents.docker_runtime.DockerRuntime"
 # Images that an agent may be made of.
 TRINITY_IMAGES = env.words("TRINITY_IMAGES", ["trinity-agent-base:latest"])
+# What is kept of an agent's log, in bytes of text; the oldest lines go first.
+TRINITY_AGENT_LOG_BYTES = env.number("TRINITY_AGENT_LOG_BYTES", 64 * 1024**2, least=1024**2)
 
 UNFOLD = {
     "SITE_TITLE": "Trinity",

@@ -1,21 +1,25 @@
 """What was seen of agents: their logs and figures, from what is recorded."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.urls import path
+from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents import access, logs
+from agents import access, history, logs
 from agents.errors import AgentNotRunning
 from agents.models import Agent
 from agents.reports import stats_object
 from trinity.api import ApiView
 from trinity.identity import user_of
+from trinity.shapes import Text
 
 
 class TailShape(serializers.Serializer[Any]):
+    q = Text(required=False, max_length=200)
     tail = serializers.IntegerField(required=False, min_value=1, max_value=10_000)
     lines = serializers.IntegerField(required=False, min_value=1, max_value=10_000)
 
@@ -25,9 +29,17 @@ class LogsView(ApiView):
         query = self.query(TailShape)
         agent = access.visible_agent(user_of(request), name)
         count = query.get("tail") or query.get("lines") or 100
-        lines, last_seq = logs.tail(agent.log_id, count)
+        if wanted := query.get("q"):
+            lines, last_seq, is_whole = logs.search(agent.log_id, wanted, count)
+        else:
+            lines, last_seq = logs.tail(agent.log_id, count)
+            is_whole = last_seq == len(lines)
         text = "".join(f"{line}\n" for line in lines)
-        return Response({"logs": text, "next": last_seq, "truncated": last_seq > len(lines)})
+        return Response({"logs": text, "next": last_seq, "truncated": not is_whole})
+
+
+class BesideView(ApiView):
+    """What any other method than GET is answered; that one is ``agents.log_streams``."""
 
 
 class StatsView(ApiView):
@@ -36,6 +48,20 @@ class StatsView(ApiView):
         if agent.status != Agent.Status.RUNNING:
             raise AgentNotRunning("Agent is not running")
         return Response(stats_object(agent) or NO_SAMPLE)
+
+
+class HistoryShape(serializers.Serializer[Any]):
+    minutes = serializers.IntegerField(
+        required=False, default=15, min_value=1, max_value=history.LONGEST_MINUTES
+    )
+
+
+class HistoryView(ApiView):
+    def get(self, request: Request, name: str) -> Response:
+        query = self.query(HistoryShape)
+        agent = access.visible_agent(user_of(request), name)
+        span = timedelta(minutes=query["minutes"])
+        return Response(history.as_json(agent, span, until=timezone.now()))
 
 
 # Of an agent that runs for less than two seconds nothing is known yet: null, never 0.
@@ -54,5 +80,8 @@ NO_SAMPLE = {
 
 urlpatterns = [
     path("api/agents/<str:name>/logs", LogsView.as_view()),
+    path("api/agents/<str:name>/logs/stream", BesideView.as_view()),
+    path("api/agents/<str:name>/logs/download", BesideView.as_view()),
     path("api/agents/<str:name>/stats", StatsView.as_view()),
+    path("api/agents/<str:name>/stats/history", HistoryView.as_view()),
 ]

@@ -4,12 +4,16 @@ from typing import Any
 
 from docker.types import LogConfig, Mount, Ulimit
 
-from agents.runtime import ContainerSpec
+from agents.runtime import ContainerSpec, Limits
 
 RUN_TARGET = "/run/trinity"
 SPOOL_TARGET = "/var/lib/trinity"
 WORKSPACE_TARGET = "/home/developer"
 TMP_BYTES = 256 * 1024**2
+
+
+def nano_cpus(limits: Limits) -> int:
+    return int(limits.cpus * 1_000_000_000)
 
 
 def host_config(spec: ContainerSpec) -> dict[str, Any]:
@@ -23,7 +27,7 @@ def host_config(spec: ContainerSpec) -> dict[str, Any]:
         "mem_limit": spec.limits.memory_bytes,
         # Equal to the memory limit, so that the container gets no swap.
         "memswap_limit": spec.limits.memory_bytes,
-        "nano_cpus": int(spec.limits.cpus * 1_000_000_000),
+        "nano_cpus": nano_cpus(spec.limits),
         "pids_limit": spec.limits.pids,
         "ulimits": [Ulimit(name="core", soft=0, hard=0)],
         # The desired state decides what runs, not the engine.

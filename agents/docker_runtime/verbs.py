@@ -11,11 +11,17 @@ from typing import Any
 
 import docker
 import requests
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import (
+    APIError,
+    DockerException,
+    ImageNotFound,
+    NotFound,
+    create_api_error_from_http_exception,
+)
 
 from agents import cgroups, sockets
 from agents.docker_runtime import followers, images
-from agents.docker_runtime.hardening import host_config
+from agents.docker_runtime.hardening import host_config, nano_cpus
 from agents.errors import (
     AgentUnavailable,
     ContainerMissing,
@@ -30,6 +36,7 @@ from agents.runtime import (
     ContainerSpec,
     ContainerStatus,
     EngineDescription,
+    Limits,
     LogEntry,
     Usage,
 )
@@ -156,6 +163,23 @@ class DockerRuntime:
     def remove(self, container_id: str) -> None:
         with suppress(ContainerMissing), translated():
             self._api.remove_container(container_id, force=True)
+
+    def update(self, container_id: str, limits: Limits) -> None:
+        # Not docker-py's update_container: it knows no NanoCpus, and the engine refuses a CPU
+        # quota for a container that was created with them. Memory and swap go in one call:
+        # the engine then writes them in the order that cgroup v1 asks for, up or down.
+        wanted = {
+            "Memory": limits.memory_bytes,
+            "MemorySwap": limits.memory_bytes,
+            "NanoCpus": nano_cpus(limits),
+        }
+        url = f"{self._api.base_url}/v{API_VERSION}/containers/{container_id}/update"
+        with translated():
+            answer = self._api.post(url, json=wanted, timeout=VERB_SECONDS)
+            try:
+                answer.raise_for_status()
+            except requests.HTTPError as error:
+                create_api_error_from_http_exception(error)
 
     def remove_volume(self, name: str) -> None:
         with suppress(ContainerMissing), translated():

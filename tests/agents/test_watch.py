@@ -1,6 +1,7 @@
 """What happens to the engine and its containers is seen, recorded and told."""
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,6 +10,7 @@ from channels.layers import get_channel_layer
 from agents import lifecycle, live, logs, watch
 from agents.database import Writer, read
 from agents.models import Agent, Host, Stats
+from agents.runtime import LogEntry
 from agents.watch import Watch
 from tests.factories import make_agent
 from tests.operations.driving import until
@@ -114,6 +116,20 @@ async def test_the_log_of_a_container_comes_into_trinity(agent, containers):
         await until(lambda: logs.last_seq(agent.log_id))
         containers.kill(agent.container_id)
         await until(has(agent, status="stopped"))
+
+
+async def test_the_log_of_a_container_keeps_to_its_cap(agent, containers, settings):
+    settings.TRINITY_AGENT_LOG_BYTES = 100
+    async with watching():
+        for number in range(5):
+            await until(lambda: logs.last_seq(agent.log_id))
+            last_seq = await read(logs.last_seq, agent.log_id)
+            entry = LogEntry(time.time_ns(), False, b"%d%s\n" % (number, b"x" * 40))
+            containers._get(agent.container_id).log.append(entry)
+            await until(lambda seq=last_seq: logs.last_seq(agent.log_id) > seq)
+    lines, last_seq = await read(logs.tail, agent.log_id, 100)
+    assert [line[0] for line in lines] == ["3", "4"]
+    assert last_seq > 5
 
 
 async def test_a_running_agent_is_sampled(agent):

@@ -216,6 +216,8 @@ def test_of_an_unknown_container_only_stop_and_remove_say_nothing(runtime):
     for verb in (runtime.start, runtime.inspect):
         with pytest.raises(ContainerMissing):
             verb(UNKNOWN)
+    with pytest.raises(ContainerMissing):
+        runtime.update(UNKNOWN, Limits(1024**3, 1))
 
 
 @pytest.mark.parametrize("follow", [True, False])
@@ -261,6 +263,29 @@ def test_a_running_container_is_sampled(runtime, make_spec):
     assert usage[runs.id].cpu_seconds > 0
     assert usage[runs.id].memory_bytes > 0
     assert usage[runs.id].at > 0
+
+
+def memory_limit(runtime, container_id):
+    container = runtime.inspect(container_id)
+    return runtime.usage([container])[container_id].memory_limit_bytes
+
+
+def test_limits_of_a_running_container_go_up_and_down(runtime, make_spec):
+    container_id = start(runtime, make_spec())
+    pid = runtime.inspect(container_id).pid
+    for mebibytes in (1024, 128, 512):
+        runtime.update(container_id, Limits(mebibytes * 1024**2, 1.5))
+        assert memory_limit(runtime, container_id) == mebibytes * 1024**2
+    assert runtime.inspect(container_id).pid == pid
+
+
+def test_limits_of_a_stopped_container_are_those_of_its_next_start(runtime, make_spec):
+    spec = make_spec()
+    container_id = runtime.create(spec)
+    for mebibytes in (1024, 128):
+        runtime.update(container_id, Limits(mebibytes * 1024**2, 1.5))
+    start(runtime, spec)
+    assert memory_limit(runtime, container_id) == 128 * 1024**2
 
 
 @pytest.mark.parametrize(
@@ -361,6 +386,8 @@ def test_without_an_engine_every_verb_says_so(away):
     for verb in (away.start, away.stop, away.remove, away.remove_volume, away.inspect):
         with pytest.raises(EngineUnavailable):
             verb(UNKNOWN)
+    with pytest.raises(EngineUnavailable):
+        away.update(UNKNOWN, Limits(1024**3, 1))
     with pytest.raises(EngineUnavailable):
         away.containers(instance="x")
     with pytest.raises(EngineUnavailable):

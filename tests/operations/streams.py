@@ -1,82 +1,10 @@
-"""Speaking with the stream as a server does, by its ASGI application."""
+"""The stream of an operation as its viewers see it."""
 
-import asyncio
-import json
-from contextlib import asynccontextmanager
+from tests import streams
+from tests.streams import lines_in
 
-from agents.database import read
-from tests.factories import token_of
-from trinity.asgi import application
+__all__ = ["lines_in", "viewing"]
 
 
-class Viewer:
-    def __init__(self, operation_id, query, headers):
-        self.sent, self._gone = asyncio.Queue(), asyncio.Event()
-        self._rest = ""
-        scope = {
-            "type": "http",
-            "method": "GET",
-            "path": f"/api/v1/operations/{operation_id}/stream",
-            "query_string": query.encode(),
-            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-        }
-        self.task = asyncio.create_task(application(scope, self._receive, self.sent.put))
-
-    async def _receive(self):
-        await self._gone.wait()
-        return {"type": "http.disconnect"}
-
-    def leave(self):
-        self._gone.set()
-
-    async def next_message(self, *, seconds=10):
-        async with asyncio.timeout(seconds):
-            return await self.sent.get()
-
-    async def status(self):
-        start = await self.next_message()
-        assert start["type"] == "http.response.start"
-        return start["status"], dict(start["headers"])
-
-    async def next_text(self):
-        """The next block of the stream, up to an empty line; None at its end."""
-        while "\n\n" not in self._rest:
-            message = await self.next_message()
-            self._rest += message["body"].decode()
-            if not message.get("more_body"):
-                return None
-        block, _, self._rest = self._rest.partition("\n\n")
-        return block
-
-    async def next_event(self):
-        """The next event as (id or None, data), comments left out; None at the end."""
-        while (block := await self.next_text()) is not None:
-            fields = dict(line.split(": ", 1) for line in block.split("\n"))
-            if "data" in fields:
-                return fields.get("id") and int(fields["id"]), json.loads(fields["data"])
-        return None
-
-    async def events(self):
-        """All events to the end."""
-        found = []
-        while event := await self.next_event():
-            found.append(event)
-        return found
-
-
-@asynccontextmanager
-async def viewing(operation_id, user=None, *, query="", **headers):
-    if user:
-        headers["authorization"] = f"Bearer {await read(token_of, user)}"
-    headers = {name.replace("_", "-"): value for name, value in headers.items()}
-    viewer = Viewer(operation_id, query, headers)
-    try:
-        yield viewer
-    finally:
-        viewer.leave()
-        async with asyncio.timeout(10):
-            await viewer.task
-
-
-def lines_in(events):
-    return [(seq, data["content"]) for seq, data in events if data["type"] == "log"]
+def viewing(operation_id, user=None, **position):
+    return streams.viewing(f"/api/v1/operations/{operation_id}/stream", user, **position)

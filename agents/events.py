@@ -1,0 +1,172 @@
+"""Server-sent events of a log: its lines from a number on, and what is told beside them."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import parse_qs
+
+from channels.layers import get_channel_layer
+
+from agents import logs
+from agents.database import read
+from agents.responses import Receive, Scope, Send, admitted, answer_at_once, respond
+from trinity.errors import Invalid
+from trinity.models import User
+
+KEEP_ALIVE_SECONDS = 15.0
+# A share that was withdrawn ends the stream within this time; a lost wake-up costs as much.
+RECHECK_SECONDS = 3.0
+
+HEADERS = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-cache"),
+    # Else nginx would hold the events back until a buffer is full.
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class InvalidPosition(Invalid):
+    code = "invalid_position"
+
+
+class Followed(Protocol):
+    """What a stream is about."""
+
+    @property
+    def log_id(self) -> int: ...
+
+    @property
+    def groups(self) -> Sequence[str]:
+        """Whose messages wake the stream."""
+
+    @property
+    def is_over(self) -> bool:
+        """No line follows those that were stored at the last refresh."""
+
+    def refresh(self, user: User) -> bool:
+        """Look how things stand, in a thread; False when the user may not see them any more."""
+
+    def news(self) -> bytes:
+        """What the last refresh found that was not told yet, beside the log's lines."""
+
+    def end(self, seq: int) -> bytes:
+        """What comes last, with its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    user_id: int
+    followed: Followed
+    seq: int
+    is_seen_whole: bool
+
+    @classmethod
+    def at(cls, user: User, followed: Followed, seq: int) -> "_Opened":
+        is_seen_whole = followed.is_over and seq > logs.last_seq(followed.log_id)
+        return cls(user.pk, followed, seq, is_seen_whole)
+
+    def refresh(self) -> bool:
+        # The person as he is now: he may have been disabled since the stream began.
+        user = User.objects.filter(pk=self.user_id).first()
+        return user is not None and self.followed.refresh(user)
+
+
+async def serve(
+    scope: Scope, receive: Receive, send: Send, find: Callable[[User, dict[str, Any]], Followed]
+) -> None:
+    """Stream what ``find`` returns for the viewer and the route's arguments, or raises as none."""
+
+    def open_for(user: User, scope: Scope) -> _Opened:
+        return _Opened.at(user, find(user, scope["url_route"]["kwargs"]), _position(scope))
+
+    opened = await admitted(scope, send, open_for)
+    if opened is None:
+        return
+    if opened.is_seen_whole:
+        # EventSource stops asking after a 204.
+        await answer_at_once(send, 204, [], b"")
+        return
+    await respond(scope, receive, send, HEADERS, _events(opened))
+
+
+def _position(scope: Scope) -> int:
+    """The number after which to go on: a reconnecting browser's header wins over the address."""
+    headers = dict(scope["headers"])
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    text = headers.get(b"last-event-id", b"").decode("latin-1") or query.get("after", ["0"])[0]
+    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+        raise InvalidPosition("after and Last-Event-ID take the number of a line")
+    return int(text)
+
+
+def event(data: dict[str, Any], seq: int | None = None) -> bytes:
+    identity = "" if seq is None else f"id: {seq}\n"
+    return f"{identity}data: {json.dumps(data)}\n\n".encode()
+
+
+async def _events(opened: _Opened) -> AsyncGenerator[bytes]:
+    followed, seq = opened.followed, opened.seq
+    loop = asyncio.get_running_loop()
+    yield b"retry: 1000\n\n"
+    async with _wake_ups(followed.groups) as wait:
+        while await read(opened.refresh):
+            if news := followed.news():
+                yield news
+            # A long log takes a while to send: its viewer is looked at again meanwhile.
+            recheck_at = loop.time() + RECHECK_SECONDS
+            while chunk := await logs.cache.after(followed.log_id, seq):
+                yield chunk.events
+                seq = chunk.last_seq
+                if loop.time() > recheck_at:
+                    break
+            else:
+                if followed.is_over:
+                    yield followed.end(seq + 1)
+                    return
+                async for keep_alive in wait():
+                    yield keep_alive
+
+
+@asynccontextmanager
+async def _wake_ups(
+    groups: Sequence[str],
+) -> AsyncIterator[Callable[[], AsyncIterator[bytes]]]:
+    """Give a wait for the next message of a group, which yields a comment when it gets long."""
+    layer: Any = get_channel_layer()
+    channel = await layer.new_channel("stream.")
+    woken = asyncio.Event()
+
+    async def hear() -> None:
+        while True:
+            await layer.receive(channel)
+            woken.set()
+
+    loop = asyncio.get_running_loop()
+    quiet_since = loop.time()
+
+    async def wait() -> AsyncIterator[bytes]:
+        nonlocal quiet_since
+        try:
+            await asyncio.wait_for(woken.wait(), RECHECK_SECONDS)
+        except TimeoutError:
+            if loop.time() - quiet_since >= KEEP_ALIVE_SECONDS - RECHECK_SECONDS:
+                quiet_since = loop.time()
+                yield b": keep-alive\n\n"
+        else:
+            quiet_since = loop.time()
+            woken.clear()
+
+    for group in groups:
+        await layer.group_add(group, channel)
+    hearing = asyncio.create_task(hear())
+    try:
+        yield wait
+    finally:
+        hearing.cancel()
+        with suppress(asyncio.CancelledError):
+            await hearing
+        for group in groups:
+            await layer.group_discard(group, channel)
