@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from agents import database, engine, live, logs
 from agents.runtime import get_runtime
 from tests import engines
+from trinity import handler
 
 # How long an example takes is the machine's business.
 hypothesis_settings.register_profile(
@@ -36,20 +37,19 @@ def pytest_collection_modifyitems(config, items):
 def django_db_setup(django_db_setup):
     """PostgreSQL drops no database that the product's own threads are still connected to."""
     yield
-    _close_connections(database._readers, database.READERS)
-    _close_connections(engine._questions, engine.THREADS)
-    _close_connections(engine._verbs, engine.THREADS)
+    for pool in (database._readers, engine._questions, engine._verbs, handler._threads):
+        _close_connections(pool)
 
 
-def _close_connections(pool, threads):
-    everyone = Barrier(threads)
+def _close_connections(pool):
+    everyone = Barrier(max(1, len(pool._threads)))
 
     def close():
         # Held here until each thread of the pool has a job of its own.
         everyone.wait(30)
         connections.close_all()
 
-    wait([pool.submit(close) for _ in range(threads)])
+    wait([pool.submit(close) for _ in range(everyone.parties)])
 
 
 @pytest.fixture(autouse=True)

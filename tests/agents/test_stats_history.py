@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from agents import history
-from agents.database import Writer
+from agents.database import Writer, read
 from agents.models import Sample
 from agents.sampler import Sampler
 from tests.factories import client_of, make_agent
@@ -140,7 +140,7 @@ async def test_the_sampler_records_what_runs(running):
     for _ in range(2):
         await sampler.sample()
     writer.close()
-    rows = [row async for row in Sample.objects.order_by("at")]
+    rows = await read(list, Sample.objects.order_by("at"))
     assert [(row.agent_id, row.interval_seconds) for row in rows] == [(agent.pk, 2)] * 2
     assert [row.memory_used_bytes for row in rows] == [1024, 1024]
     assert [row.cpu_percent for row in rows] == [None, 0]
