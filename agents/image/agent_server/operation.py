@@ -92,7 +92,8 @@ class Operation:
         if not self._exited.done():
             os.killpg(self._leader, number)
         for process in found:
-            if self._exited.done() or process.group != self._leader:
+            # Asked again: it may have left the group since it was found.
+            if self._exited.done() or processes.group_of(process.pid) != self._leader:
                 _kill(process.pid, number)
 
     @property

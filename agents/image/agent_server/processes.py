@@ -91,6 +91,13 @@ def members(leader: int, mark: bytes) -> list[Process]:
     return list(found.values())
 
 
+def group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
+
+
 def _all_processes() -> list[Process]:
     try:
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]

@@ -70,12 +70,14 @@ def test_what_the_main_process_leaves_behind_is_killed_and_reaped(client, server
     eventually(lambda: Path(children).read_text() == "")
 
 
-def test_a_daemon_without_our_mark_is_found_by_its_descent(client):
-    id = client.start("sh", "-c", "env -i setsid sleep 300 & echo $!; wait")
-    daemon = int(first_line(client, id))
+def test_daemons_without_our_mark_are_found_by_their_descent(client):
+    """Also one that leaves the group between being found and being signalled."""
+    daemonize = "for i in $(seq 20); do env -i setsid sleep 300 & d=$d,$!; done; echo $d; wait"
+    id = client.start("sh", "-c", daemonize)
+    daemons = [int(pid) for pid in first_line(client, id).split(b",")[1:]]
     client.signal(id, "KILL")
     client.finish(id)
-    eventually(lambda: not is_running(daemon))
+    eventually(lambda: not any(is_running(daemon) for daemon in daemons))
 
 
 def test_a_child_that_keeps_the_pipe_does_not_hold_up_the_end(client):
