@@ -1,9 +1,10 @@
-"""The memory and CPU limits that may be asked for, and what they come to."""
+"""The memory, CPU and disk limits that may be asked for, and what they come to."""
 
 from agents.errors import InvalidLimit
 
 MEMORY_CHOICES = ("1g", "2g", "4g", "8g", "16g", "32g", "64g")
 CPU_CHOICES = ("1", "2", "4", "8", "16")
+DISK_CHOICES = ("1g", "2g", "5g", "10g", "20g", "50g", "100g")
 
 
 def check_memory(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Agents, those they are shared with, the host that carries them, and logs."""
+"""Agents: what they should be, and what was last observed of them."""
 
 from __future__ import annotations
 
@@ -6,131 +6,27 @@ import re
 from collections.abc import Collection
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
-from uuid import uuid4
 
 from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from agents import process
 from agents.errors import Busy, InvalidName
-from agents.limits import CPU_CHOICES, MEMORY_CHOICES, cpus, memory_bytes
+from agents.limits import CPU_CHOICES, DISK_CHOICES, MEMORY_CHOICES, cpus, memory_bytes
+from agents.models.hosts import Host
+from agents.models.logs import Log
+from agents.models.shares import Share
+from agents.models.uids import new_uid
 from agents.runtime import Limits
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
     from trinity.models import User
-
-
-class HostManager(models.Manager["Host"]):
-    def local(self) -> Host:
-        """Return the one host there is, made when first asked for."""
-        return self.get_or_create(name="local")[0]
-
-
-def new_uid() -> str:
-    return uuid4().hex[:12]
-
-
-class Host(models.Model):
-    """A machine with a container engine, and who may act on it at present (the lease)."""
-
-    LEASE = timedelta(seconds=10)
-
-    name = models.CharField(max_length=63, unique=True)
-    #: Tells this installation's containers from any other's on the same engine.
-    instance = models.CharField(max_length=12, default=new_uid, editable=False)
-    engine_id = models.CharField(max_length=100, blank=True, editable=False)
-    cpus = models.PositiveIntegerField(null=True, editable=False)
-    memory_bytes = models.PositiveBigIntegerField(null=True, editable=False)
-    away_since = models.DateTimeField(null=True, editable=False)
-    away_reason = models.CharField(max_length=300, blank=True, editable=False)
-    lease_holder = models.CharField(max_length=150, blank=True, editable=False)
-    lease_epoch = models.PositiveBigIntegerField(default=0, editable=False)
-    lease_expires_at = models.DateTimeField(null=True, editable=False)
-
-    objects = HostManager()
-
-    def __str__(self) -> str:
-        return self.name
-
-    def take_lease(self, holder: str) -> int | None:
-        """Return the new epoch, or None while another living supervisor holds the lease."""
-        free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=Now())
-        if self.lease_holder and process.is_gone(self.lease_holder):
-            # Killed on this machine: no need to wait until its lease runs out.
-            free |= Q(lease_holder=self.lease_holder)
-        taken = Host.objects.filter(free, pk=self.pk).update(
-            lease_holder=holder,
-            lease_epoch=F("lease_epoch") + 1,
-            lease_expires_at=Now() + self.LEASE,
-        )
-        self.refresh_from_db()
-        return self.lease_epoch if taken and self.lease_holder == holder else None
-
-    def is_led(self) -> bool:
-        """Tell whether a supervisor that may still live holds the lease."""
-        held = Host.objects.filter(pk=self.pk, lease_expires_at__gte=Now())
-        return held.exists() and not process.is_gone(self.lease_holder)
-
-    def renew_lease(self, epoch: int) -> bool:
-        held = Host.objects.filter(pk=self.pk, lease_epoch=epoch)
-        return bool(held.update(lease_expires_at=Now() + self.LEASE))
-
-    def release_lease(self, epoch: int) -> None:
-        held = Host.objects.filter(pk=self.pk, lease_epoch=epoch)
-        held.update(lease_expires_at=None, lease_holder="")
-
-    def record_here(self, *, engine_id: str, cpus: int, memory_bytes: int) -> bool:
-        """Return whether the engine was recorded as away until now."""
-        was_away = self.away_since is not None
-        self.engine_id, self.cpus, self.memory_bytes = engine_id, cpus, memory_bytes
-        self.away_since, self.away_reason = None, ""
-        self.save(update_fields=["engine_id", "cpus", "memory_bytes", "away_since", "away_reason"])
-        return was_away
-
-    def record_away(self, reason: str) -> bool:
-        """Return whether this is news."""
-        here = Host.objects.filter(pk=self.pk, away_since=None)
-        news = here.update(away_since=timezone.now(), away_reason=reason[:300])
-        if news:
-            self.refresh_from_db()
-        return bool(news)
-
-
-class Log(models.Model):
-    """Lines with sequence numbers from 1 on; Trinity's own, so it outlives any container."""
-
-    last_seq = models.PositiveBigIntegerField(default=0)
-    byte_count = models.PositiveBigIntegerField(default=0)
-    truncated = models.BooleanField(default=False)
-    #: Where its source goes on: committed together with the lines that came before it.
-    cursor = models.JSONField(default=dict)
-
-    def __str__(self) -> str:
-        return f"log {self.pk}"
-
-
-class LogChunk(models.Model):
-    """Successive lines of a log, written at once. ``text`` has one newline between two lines."""
-
-    log = models.ForeignKey(Log, models.CASCADE, related_name="chunks")
-    first_seq = models.PositiveBigIntegerField()
-    last_seq = models.PositiveBigIntegerField()
-    #: Lengths of runs that alternate, standard output first: "3,1" is three lines and one of
-    #: standard error. Empty when all is standard output.
-    streams = models.TextField(blank=True)
-    text = models.TextField()
-
-    class Meta:
-        constraints = [models.UniqueConstraint("log", "last_seq", name="log_chunk_position")]
-
-    def __str__(self) -> str:
-        return f"{self.log} {self.first_seq}-{self.last_seq}"
 
 
 class AgentQuerySet(models.QuerySet["Agent"]):
@@ -197,6 +93,11 @@ class Agent(models.Model):
         DELETE = "delete"
         LIMIT = "limit"
 
+    class Network(models.TextChoices):
+        NONE = "none"
+        INTERNET = "internet"
+        PRIVATE = "private", "internet and private networks"
+
     # A verb is done or given up within this time, so a claim this old is abandoned.
     CLAIM = timedelta(seconds=90)
 
@@ -218,8 +119,17 @@ class Agent(models.Model):
     cpu_limit = models.CharField(  # noqa: DJ001
         max_length=8, null=True, blank=True, choices=[(text, text) for text in CPU_CHOICES]
     )
+    disk_limit = models.CharField(  # noqa: DJ001
+        max_length=8, null=True, blank=True, choices=[(text, text) for text in DISK_CHOICES]
+    )
     template_memory = models.CharField(max_length=8, default="4g", editable=False)
     template_cpu = models.CharField(max_length=8, default="2", editable=False)
+    template_disk = models.CharField(max_length=8, default="10g", editable=False)
+    #: Its own main program, from its template; empty for none.
+    command = models.JSONField(default=list, editable=False)
+    #: What a prompt becomes, from its template; empty where it takes none.
+    prompt_command = models.JSONField(default=list, editable=False)
+    network = models.CharField(max_length=8, choices=Network, default=Network.INTERNET)
     autonomy_enabled = models.BooleanField(default=False)
     is_system = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -237,8 +147,14 @@ class Agent(models.Model):
     generation = models.PositiveIntegerField(
         default=1, validators=[MinValueValidator(1)], editable=False
     )
+    #: A hash of all that only a new container can change, as this one has it.
+    container_spec = models.CharField(max_length=64, blank=True, editable=False)
+    # While it is recreated: the container there is to go back to, and whether that ran.
+    old_container_id = models.CharField(max_length=64, blank=True, editable=False)
+    old_ran = models.BooleanField(default=False, editable=False)
     applied_memory_bytes = models.PositiveBigIntegerField(null=True, editable=False)
     applied_cpus = models.FloatField(null=True, editable=False)
+    disk_used_bytes = models.PositiveBigIntegerField(null=True, editable=False)
     deleting = models.BooleanField(default=False, editable=False)
     verb = models.CharField(max_length=8, choices=Verb, blank=True, editable=False)
     verb_holder = models.CharField(max_length=150, blank=True, editable=False)
@@ -328,79 +244,3 @@ def clean_name(name: str) -> str:
     if cleaned in RESERVED_NAMES:
         raise InvalidName(f"Invalid agent name - {cleaned} is a word of the API: choose another")
     return cleaned
-
-
-class ShareQuerySet(models.QuerySet["Share"]):
-    def unexpired(self) -> Self:
-        return self.filter(Q(expires_at=None) | Q(expires_at__gt=Now()))
-
-
-class Share(models.Model):
-    """Access to one agent for the person with an e-mail address, who may have no account yet."""
-
-    class Role(models.TextChoices):
-        VIEWER = "viewer"
-        OPERATOR = "operator"
-
-    agent = models.ForeignKey(Agent, models.CASCADE, related_name="shares")
-    email = models.EmailField()
-    role = models.CharField(max_length=8, choices=Role, default=Role.VIEWER)
-    shared_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
-    )
-    expires_at = models.DateTimeField(null=True, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    objects = ShareQuerySet.as_manager()
-
-    class Meta:
-        constraints = [models.UniqueConstraint("agent", "email", name="share_once")]
-        indexes = [models.Index(fields=["email", "agent"], name="share_by_email")]
-
-    def __str__(self) -> str:
-        return f"{self.agent} with {self.email}"
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        self.email = self.email.lower()
-        super().save(*args, **kwargs)
-
-
-class Stats(models.Model):
-    """The last sample of an agent's container; a figure that is not known is null, never 0."""
-
-    agent = models.OneToOneField(Agent, models.CASCADE, primary_key=True, related_name="stats")
-    sampled_at = models.DateTimeField()
-    cpu_percent = models.FloatField(null=True)
-    memory_used_bytes = models.PositiveBigIntegerField(null=True)
-    memory_limit_bytes = models.PositiveBigIntegerField(null=True)
-    network_rx_bytes = models.PositiveBigIntegerField(null=True)
-    network_tx_bytes = models.PositiveBigIntegerField(null=True)
-
-    class Meta:
-        verbose_name_plural = "stats"
-
-    def __str__(self) -> str:
-        return f"stats of agent {self.agent_id}"
-
-
-class Sample(models.Model):
-    """Figures of an agent in the past: of a moment, or of an interval that begins at ``at``."""
-
-    # Its index would only repeat the beginning of the constraint's.
-    agent = models.ForeignKey(Agent, models.CASCADE, related_name="samples", db_index=False)
-    at = models.DateTimeField()
-    interval_seconds = models.PositiveSmallIntegerField()
-    cpu_percent = models.FloatField(null=True)
-    memory_used_bytes = models.PositiveBigIntegerField(null=True)
-    memory_limit_bytes = models.PositiveBigIntegerField(null=True)
-    network_rx_bytes = models.PositiveBigIntegerField(null=True)
-    network_tx_bytes = models.PositiveBigIntegerField(null=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint("agent", "interval_seconds", "at", name="sample_once")
-        ]
-        indexes = [models.Index(fields=["interval_seconds", "at"], name="sample_by_age")]
-
-    def __str__(self) -> str:
-        return f"sample of agent {self.agent_id} at {self.at}"

@@ -1,0 +1,88 @@
+"""The machine whose engine carries the agents."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from agents import process
+from agents.models.uids import new_uid
+
+
+class HostManager(models.Manager["Host"]):
+    def local(self) -> Host:
+        """Return the one host there is, made when first asked for."""
+        return self.get_or_create(name="local")[0]
+
+
+class Host(models.Model):
+    """A machine with a container engine, and who may act on it at present (the lease)."""
+
+    LEASE = timedelta(seconds=10)
+
+    name = models.CharField(max_length=63, unique=True)
+    #: Tells this installation's containers from any other's on the same engine.
+    instance = models.CharField(max_length=12, default=new_uid, editable=False)
+    engine_id = models.CharField(max_length=100, blank=True, editable=False)
+    cpus = models.PositiveIntegerField(null=True, editable=False)
+    memory_bytes = models.PositiveBigIntegerField(null=True, editable=False)
+    away_since = models.DateTimeField(null=True, editable=False)
+    away_reason = models.CharField(max_length=300, blank=True, editable=False)
+    #: While it is set, the engine is looked at, and nothing on it is changed.
+    report_only_since = models.DateTimeField(null=True, editable=False)
+    report_only_reason = models.CharField(max_length=300, blank=True, editable=False)
+    lease_holder = models.CharField(max_length=150, blank=True, editable=False)
+    lease_epoch = models.PositiveBigIntegerField(default=0, editable=False)
+    lease_expires_at = models.DateTimeField(null=True, editable=False)
+
+    objects = HostManager()
+
+    def __str__(self) -> str:
+        return self.name
+
+    def take_lease(self, holder: str) -> int | None:
+        """Return the new epoch, or None while another living supervisor holds the lease."""
+        free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=Now())
+        if self.lease_holder and process.is_gone(self.lease_holder):
+            # Killed on this machine: no need to wait until its lease runs out.
+            free |= Q(lease_holder=self.lease_holder)
+        taken = Host.objects.filter(free, pk=self.pk).update(
+            lease_holder=holder,
+            lease_epoch=F("lease_epoch") + 1,
+            lease_expires_at=Now() + self.LEASE,
+        )
+        self.refresh_from_db()
+        return self.lease_epoch if taken and self.lease_holder == holder else None
+
+    def is_led(self) -> bool:
+        """Tell whether a supervisor that may still live holds the lease."""
+        held = Host.objects.filter(pk=self.pk, lease_expires_at__gte=Now())
+        return held.exists() and not process.is_gone(self.lease_holder)
+
+    def renew_lease(self, epoch: int) -> bool:
+        held = Host.objects.filter(pk=self.pk, lease_epoch=epoch)
+        return bool(held.update(lease_expires_at=Now() + self.LEASE))
+
+    def release_lease(self, epoch: int) -> None:
+        held = Host.objects.filter(pk=self.pk, lease_epoch=epoch)
+        held.update(lease_expires_at=None, lease_holder="")
+
+    def record_here(self, *, engine_id: str, cpus: int, memory_bytes: int) -> bool:
+        """Return whether the engine was recorded as away until now."""
+        was_away = self.away_since is not None
+        self.engine_id, self.cpus, self.memory_bytes = engine_id, cpus, memory_bytes
+        self.away_since, self.away_reason = None, ""
+        self.save(update_fields=["engine_id", "cpus", "memory_bytes", "away_since", "away_reason"])
+        return was_away
+
+    def record_away(self, reason: str) -> bool:
+        """Return whether this is news."""
+        here = Host.objects.filter(pk=self.pk, away_since=None)
+        news = here.update(away_since=timezone.now(), away_reason=reason[:300])
+        if news:
+            self.refresh_from_db()
+        return bool(news)
