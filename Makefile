@@ -16,7 +16,7 @@ ifdef TRINITY_ENGINE_ROOT
 export DOCKER_HOST := unix://$(TRINITY_ENGINE_ROOT)/docker.sock
 endif
 
-.PHONY: help up engine engine-remove test lint types bench lock develop clean
+.PHONY: help up engine engine-remove test lint types bench soak docs lock develop clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -49,6 +49,12 @@ types: develop ## check types alone
 
 bench: develop ## measure; prints a table
 	$(PY) -m tests.bench $(ARGS)
+
+soak: develop ## 50 agents, 20 viewers and constant changes for two minutes; says what it measured
+	TRINITY_SOAK=1 $(PY) -m pytest -q -s tests/live/test_soak.py
+
+docs: develop ## write docs/queries.md and the table of docs/access.md anew
+	TRINITY_WRITE_DOCS=1 $(PY) -m pytest -q tests/web/test_queries.py tests/access/test_docs.py
 
 lock: ## resolve the dependencies of pyproject.toml anew
 	$(LOCK) --output-file requirements.lock

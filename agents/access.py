@@ -1,30 +1,60 @@
-"""The only door to one agent: by its name, for a user, for a purpose."""
+"""The only door to one agent: by its name, for a user, for a purpose.
+
+Whom it stays closed to is told to the audit trail here, whichever path he came by.
+"""
 
 from django.contrib.auth.models import AnonymousUser
 
 from agents.errors import AgentNotFound, MayNotOperate, MayNotOwn
 from agents.models import Agent
-from trinity.models import User
+from trinity import audit
+from trinity.errors import Forbidden, InsufficientScope, TrinityError
+from trinity.identity import require_scope
+from trinity.models import Scope, User
+
+Someone = User | AnonymousUser
 
 
-def visible_agent(user: User | AnonymousUser, name: str) -> Agent:
+def visible_agent(user: Someone, name: str) -> Agent:
     agent = Agent.objects.for_list(user).visible_to(user).filter(name=name).first()
     if agent is None:
-        raise AgentNotFound
+        # Of a name that nobody uses there is nothing to tell.
+        exists = Agent.objects.present().filter(name=name).exists()
+        raise _denied(user, "see", name, AgentNotFound()) if exists else AgentNotFound
     return agent
 
 
-def operable_agent(user: User | AnonymousUser, name: str) -> Agent:
+def operable_agent(user: Someone, name: str) -> Agent:
     agent = visible_agent(user, name)
     if not Agent.objects.operable_by(user).contains(agent):
-        raise MayNotOperate
+        raise _refused(user, Scope.OPERATE, name, MayNotOperate())
     return agent
 
 
 def owned_agent(
-    user: User | AnonymousUser, name: str, *, refusal: str = "Only owners can do this"
+    user: Someone,
+    name: str,
+    *,
+    refusal: str = "Only owners can do this",
+    scope: Scope = Scope.MANAGE,
 ) -> Agent:
     agent = visible_agent(user, name)
-    if not Agent.objects.owned_by(user).contains(agent):
-        raise MayNotOwn(refusal)
+    if not Agent.objects.owned_by(user, scope).contains(agent):
+        raise _refused(user, scope, name, MayNotOwn(refusal))
     return agent
+
+
+def _refused(user: Someone, scope: Scope, name: str, error: Forbidden) -> TrinityError:
+    """Return the error, or another where it is not the person but his token that may not."""
+    try:
+        if isinstance(user, User):
+            require_scope(user, scope)
+    except InsufficientScope as lacking:
+        return _denied(user, scope.value, name, lacking)
+    return _denied(user, scope.value, name, error)
+
+
+def _denied(user: Someone, verb: str, name: str, error: TrinityError) -> TrinityError:
+    if not isinstance(user, User):
+        return error
+    return audit.denied(audit.Actor.of(user), verb, "agent", name, error)

@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db import connections, transaction
+from django.db import connections
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
@@ -17,13 +17,21 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import ModelAdmin
 
-from agents import lifecycle, live, logs
+from agents import lifecycle, logs, network, sharing
+from agents.admin_environment import EnvironmentInline, save_environment
 from agents.admin_forms import AgentForm, NewAgentForm, new_agent
-from agents.models import Agent, Host, Share
+from agents.admin_network import (
+    accept_unguarded_networks,
+    guard_of,
+    refuse_unguarded_networks,
+)
+from agents.admin_remains import AdministratorsAdmin, RemainsForm, take_control
+from agents.admin_sharing import NewOwnerForm, ShareInline, save_shares
+from agents.models import Agent, EnvironmentValue, Host
+from agents.runtime import Network
 from trinity import audit
-from trinity.admin import ReadOnlyAdmin
 from trinity.audit import Actor
 from trinity.errors import TrinityError
 from trinity.identity import actor_of
@@ -64,18 +72,6 @@ def last_lines(log_id: int) -> SafeString:
     )
 
 
-class ShareInline(TabularInline):  # type: ignore[misc]  # unfold ships no types
-    model = Share
-    fields = ["email", "role", "expires_at"]
-    extra = 0
-    verbose_name_plural = "shared with"
-
-    def has_view_permission(self, request: Asked, obj: Agent | None = None) -> bool:
-        return obj is not None and Agent.objects.owned_by(request.user).contains(obj)
-
-    has_change_permission = has_delete_permission = has_add_permission = has_view_permission
-
-
 @admin.register(Agent)
 class AgentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     form = AgentForm
@@ -89,15 +85,17 @@ class AgentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
         "memory_now",
         "created_at",
     ]
-    list_filter = ["status", ("owner", admin.RelatedOnlyFieldListFilter), "image"]
+    list_filter = ["status", ("owner", admin.RelatedOnlyFieldListFilter), "image", "is_system"]
     search_fields = ["name", "description", "owner__username", "owner__email"]
-    actions = ["start", "stop", "restart", "delete_agents"]
-    inlines = [ShareInline]
-    new_fields = ["name", "owner", "type", "description", "tags", "template", "image"]
+    actions = ["start", "stop", "restart", "transfer_agents", "delete_agents"]
+    inlines = [ShareInline, EnvironmentInline]
+    delete_confirmation_template = "admin/agents/delete_agent.html"
+    new_fields = ["name", "owner", "template", "type", "description", "tags", "image"]
     new_fields += ["memory_limit", "cpu_limit", "github_repo"]
     editable_fields = ["type", "description", "tags"]
-    facts = ["name", "state", "page", "owner", "template", "image", "limits", "applied"]
-    facts += ["cpu_now", "memory_now", "container_id", "generation", "github_repo", "created_at"]
+    facts = ["name", "state", "page", "owner", "is_system", "template", "image", "limits"]
+    facts += ["applied"]
+    facts += ["cpu_now", "memory_now", "container_id", "generation", "repository", "created_at"]
 
     @property
     def media(self) -> Any:
@@ -155,10 +153,14 @@ class AgentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
         used = current(agent, "memory_used_bytes")
         return live_text(agent, "memory", UNKNOWN if used is None else filesizeformat(used))
 
+    @admin.display(description="git repository")
+    def repository(self, agent: Agent) -> str:
+        return str(agent.git) if hasattr(agent, "git") else UNKNOWN
+
     @admin.display(description="live page")
     def page(self, agent: Agent) -> SafeString:
         return format_html(
-            '<a href="{}">Log and charts, live</a>', reverse("agent", args=[agent.name])
+            '<a href="{}">Log and charts, live</a>', reverse("agent-overview", args=[agent.name])
         )
 
     @admin.display(description="last lines of the log")
@@ -173,13 +175,14 @@ class AgentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
             hidden = set() if request.user.is_superuser else {"owner"}
             return [(None, {"fields": [name for name in self.new_fields if name not in hidden]})]
         return [
-            (None, {"fields": [*self.facts[:3], *self.editable_fields]}),
+            (None, {"fields": [*self.facts[:3], *self.editable_fields, "network"]}),
             ("Facts", {"fields": self.facts[3:]}),
             ("Log", {"fields": ["log_tail"]}),
         ]
 
     def get_readonly_fields(self, request: Asked, obj: Agent | None = None) -> list[str]:
-        return [*self.facts, "log_tail"] if obj else []
+        fixed = [] if request.user.is_superuser else ["network"]
+        return [*self.facts, "log_tail", *fixed] if obj else []
 
     def get_form(self, request: Asked, obj: Agent | None = None, **kwargs: Any) -> Any:
         if obj is None:
@@ -216,24 +219,16 @@ class AgentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
             # The other columns are the supervisor's.
             obj.save(update_fields=self.editable_fields)
             audit.record(actor_of(request), "update", "agent", obj.name)
+            if "network" in form.changed_data:
+                network.choose(obj, actor_of(request), Network(obj.network))
         else:
             created = lifecycle.create(actor_of(request), new_agent(request, form.cleaned_data))
             obj.pk = created.pk
             obj.refresh_from_db()
 
     def save_formset(self, request: Asked, form: Any, formset: Any, change: bool) -> None:
-        for share in formset.save(commit=False):
-            share.shared_by = share.shared_by or request.user
-            share.save()
-            self._tell(request, share, "share", "agent_shared")
-        for share in formset.deleted_objects:
-            self._tell(request, share, "unshare", "agent_unshared")
-            share.delete()
-
-    def _tell(self, request: Asked, share: Share, verb: str, event: str) -> None:
-        detail = f"{share.email} as {share.role}"
-        audit.record(actor_of(request), verb, "agent", share.agent.name, detail=detail)
-        transaction.on_commit(partial(live.announce_from_thread, share.agent, event))
+        save = save_environment if formset.model is EnvironmentValue else save_shares
+        save(form.instance, actor_of(request), formset)
 
     # Deleting goes through the lifecycle, which also removes what is on the engine
 
@@ -242,13 +237,13 @@ class AgentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     ) -> Any:
         try:
             # Without the transaction of Django's own view: see changeform_view.
-            return self._delete_view(request, object_id, extra_context)
+            return self._delete_view(request, object_id, {"form": RemainsForm()})
         except TrinityError as error:
             self.message_user(request, str(error), messages.ERROR)
             return HttpResponseRedirect(reverse("admin:agents_agent_changelist"))
 
     def delete_model(self, request: Asked, obj: Agent) -> None:
-        lifecycle.delete(obj, actor_of(request))
+        lifecycle.delete(obj, actor_of(request), RemainsForm(request.POST).keep())
 
     def get_deleted_objects(self, objs: Iterable[Agent], request: Asked) -> Any:
         # Operations and stats go with their agent: nobody needs a permission of their own for them.
@@ -280,20 +275,35 @@ class AgentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     @admin.action(description="Delete…")
     def delete_agents(self, request: Asked, queryset: QuerySet[Agent]) -> HttpResponse | None:
         if "confirmed" not in request.POST:
-            return self._ask(request, queryset)
+            return self._ask(request, queryset, "delete_agents", form=RemainsForm())
         permitted = Agent.objects.owned_by(request.user)
-        self._perform(request, queryset, lifecycle.delete, "Deleted", permitted)
+        delete = partial(lifecycle.delete, keep=RemainsForm(request.POST).keep())
+        self._perform(request, queryset, delete, "Deleted", permitted)
         return None
 
-    def _ask(self, request: Asked, queryset: QuerySet[Agent]) -> HttpResponse:
-        context = {
+    def has_transfer_permission(self, request: Asked) -> bool:
+        return bool(request.user.is_superuser)
+
+    @admin.action(description="Transfer…", permissions=["transfer"])
+    def transfer_agents(self, request: Asked, queryset: QuerySet[Agent]) -> HttpResponse | None:
+        form = NewOwnerForm(request.POST if "confirmed" in request.POST else None)
+        if not form.is_valid():
+            return self._ask(request, queryset, "transfer_agents", form=form)
+        transfer = partial(sharing.transfer, new_owner=form.cleaned_data["owner"])
+        self._perform(request, queryset, transfer, "Transferred", Agent.objects.present())
+        return None
+
+    def _ask(
+        self, request: Asked, queryset: QuerySet[Agent], action: str, **context: Any
+    ) -> HttpResponse:
+        context |= {
             **self.admin_site.each_context(request),
-            "title": "Delete agents",
+            "title": action.replace("_", " ").capitalize(),
             "agents": queryset,
             "opts": self.opts,
             "checkbox": ACTION_CHECKBOX_NAME,
         }
-        return TemplateResponse(request, "admin/agents/delete_agents.html", context)
+        return TemplateResponse(request, f"admin/agents/{action}.html", context)
 
     def _operate(self, request: Asked, queryset: QuerySet[Agent], verb: Verb, done: str) -> None:
         self._perform(request, queryset, verb, done, Agent.objects.operable_by(request.user))
@@ -309,12 +319,13 @@ class AgentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
         within = permitted.filter(pk__in=queryset.values("pk"))
         allowed = set(within.values_list("pk", flat=True))
         agents = [agent for agent in queryset if agent.pk in allowed]
-        outcomes = attempt_each(verb, actor_of(request), agents)
-        outcomes += [
-            (agent.name, "you may not do this to it")
-            for agent in queryset
-            if agent.pk not in allowed
-        ]
+        # Told apart before: one that has been deleted has no key any more.
+        refused = [agent.name for agent in queryset if agent.pk not in allowed]
+        actor = actor_of(request)
+        outcomes = attempt_each(verb, actor, agents)
+        for name in refused:
+            audit.record_denial(actor, request.POST["action"], "agent", name)
+            outcomes.append((name, "you may not do this to it"))
         if succeeded := [name for name, problem in outcomes if not problem]:
             self.message_user(request, f"{done} {', '.join(succeeded)}.", messages.SUCCESS)
         for name, problem in outcomes:
@@ -346,33 +357,27 @@ def _attempt(verb: Verb, actor: Actor, agent: Agent) -> tuple[str, str]:
 
 
 @admin.register(Host)
-class HostAdmin(ReadOnlyAdmin):
+class HostAdmin(AdministratorsAdmin):
     """What is known of the engine; nothing here is for people to write."""
 
-    list_display = ["name", "engine", "cpus", "memory", "lease_holder", "lease_expires_at"]
-    fields = ["name", "engine", "instance", "engine_id", "cpus", "memory"]
+    list_display = ["name", "engine", guard_of, "cpus", "memory", "lease_holder"]
+    list_display += ["lease_expires_at"]
+    fields = ["name", "engine", guard_of, "instance", "engine_id", "cpus", "memory"]
     fields += ["lease_holder", "lease_epoch", "lease_expires_at"]
     readonly_fields = fields
-    actions = None
+    actions = [accept_unguarded_networks, refuse_unguarded_networks, take_control]
 
     @property
     def media(self) -> Any:
         return super().media + LOOKS
-
-    def has_module_permission(self, request: Asked) -> bool:
-        return bool(request.user.is_superuser)
-
-    def has_view_permission(self, request: Asked, obj: Host | None = None) -> bool:
-        return bool(request.user.is_superuser)
-
-    def has_delete_permission(self, request: Asked, obj: Host | None = None) -> bool:
-        return False
 
     @admin.display(description="engine")
     def engine(self, host: Host) -> SafeString:
         if host.away_since:
             since = f"since {host.away_since:%Y-%m-%d %H:%M} UTC: {host.away_reason}"
             return format_html("{} {}", pill("away"), since)
+        if host.report_only_since:
+            return format_html("{} {}", pill("report only"), host.report_only_reason)
         return pill("here" if host.engine_id else "unknown")
 
     @admin.display(description="memory")

@@ -53,13 +53,15 @@ def _usage(pid: int, container_id: str) -> Usage:
 
 
 @lru_cache(maxsize=4096)
-def _folders(pid: int, _container_id: str) -> tuple[Path, Path]:
+def _folders(pid: int, container_id: str) -> tuple[Path, Path]:
     """Where the kernel tells of memory and of CPU for the cgroups of a process.
 
-    The container is part of the key, because numbers of processes come again.
+    Numbers of processes come again, and that of another machine is somebody else here.
     """
-    found = {}
-    for line in (PROC / str(pid) / "cgroup").read_text().splitlines():
+    text, found = (PROC / str(pid) / "cgroup").read_text(), {}
+    if container_id not in text:
+        raise FileNotFoundError(f"Process {pid} of this machine is not the container's")
+    for line in text.splitlines():
         _, controllers, path = line.split(":", 2)
         for controller in controllers.split(","):
             found[controller] = path.lstrip("/")

@@ -14,6 +14,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from django.db import close_old_connections, connection, transaction
 
+from trinity.measures import QUEUED, watch_queue
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -22,6 +24,7 @@ READERS = 4
 BATCH = 200
 
 _readers = ThreadPoolExecutor(READERS, "database-reader")
+watch_queue("database-reader", _readers)
 
 
 async def read(query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -52,6 +55,7 @@ class Writer:
         """``guard`` runs first in every transaction, and raises to forbid it."""
         self._guard = guard
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        QUEUED.labels("database-writer").set_function(self._jobs.qsize)
         self._thread = threading.Thread(target=self._run, name="database-writer", daemon=True)
         self._thread.start()
 

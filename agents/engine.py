@@ -7,6 +7,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from django.db import close_old_connections
 
+from trinity.measures import watch_queue
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -17,6 +19,8 @@ THREADS = 4
 # happens must not wait behind fifty starts.
 _questions = ThreadPoolExecutor(THREADS, "engine-question")
 _verbs = ThreadPoolExecutor(THREADS, "engine-verb")
+watch_queue("engine-question", _questions)
+watch_queue("engine-verb", _verbs)
 
 
 async def ask(question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -13,8 +13,11 @@ from channels.layers import get_channel_layer
 from agents import logs
 from agents.database import read
 from agents.responses import Receive, Scope, Send, admitted, answer_at_once, respond
-from trinity.errors import Invalid
+from trinity import poll_tokens
+from trinity.errors import InsufficientScope, Invalid
+from trinity.identity import POLLS_ONE, as_of_now
 from trinity.models import User
+from trinity.poll_tokens import Poller
 
 KEEP_ALIVE_SECONDS = 15.0
 # A share that was withdrawn ends the stream within this time; a lost wake-up costs as much.
@@ -56,33 +59,60 @@ class Followed(Protocol):
         """What comes last, with its number."""
 
 
+class Polled(Followed, Protocol):
+    """What a poll token may open too."""
+
+    def refresh(self, user: User | Poller) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    user_id: int
     followed: Followed
     seq: int
     is_seen_whole: bool
+    refresh: Callable[[], bool]
 
     @classmethod
-    def at(cls, user: User, followed: Followed, seq: int) -> "_Opened":
+    def at(cls, scope: Scope, followed: Followed, refresh: Callable[[], bool]) -> "_Opened":
+        seq = _position(scope)
         is_seen_whole = followed.is_over and seq > logs.last_seq(followed.log_id)
-        return cls(user.pk, followed, seq, is_seen_whole)
+        return cls(followed, seq, is_seen_whole, refresh)
 
-    def refresh(self) -> bool:
-        # The person as he is now: he may have been disabled since the stream began.
-        user = User.objects.filter(pk=self.user_id).first()
-        return user is not None and self.followed.refresh(user)
+
+def _open(user: User, scope: Scope, followed: Followed) -> _Opened:
+    def refresh() -> bool:
+        now = as_of_now(user)
+        return now is not None and followed.refresh(now)
+
+    return _Opened.at(scope, followed, refresh)
+
+
+def _open_polled(poller: Poller, scope: Scope, followed: Polled) -> _Opened:
+    def refresh() -> bool:
+        now = poll_tokens.as_of_now(poller)
+        return now is not None and followed.refresh(now)
+
+    return _Opened.at(scope, followed, refresh)
 
 
 async def serve(
-    scope: Scope, receive: Receive, send: Send, find: Callable[[User, dict[str, Any]], Followed]
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    find: Callable[[User, dict[str, Any]], Followed],
+    find_polled: Callable[[Poller, dict[str, Any]], Polled] | None = None,
 ) -> None:
     """Stream what ``find`` returns for the viewer and the route's arguments, or raises as none."""
+    arguments = scope["url_route"]["kwargs"]
 
-    def open_for(user: User, scope: Scope) -> _Opened:
-        return _Opened.at(user, find(user, scope["url_route"]["kwargs"]), _position(scope))
+    def open_polled(poller: Poller, scope: Scope) -> _Opened:
+        if find_polled is None:
+            raise InsufficientScope(POLLS_ONE)
+        return _open_polled(poller, scope, find_polled(poller, arguments))
 
-    opened = await admitted(scope, send, open_for)
+    opened = await admitted(
+        scope, send, lambda user, scope: _open(user, scope, find(user, arguments)), open_polled
+    )
     if opened is None:
         return
     if opened.is_seen_whole:
@@ -111,7 +141,7 @@ async def _events(opened: _Opened) -> AsyncGenerator[bytes]:
     followed, seq = opened.followed, opened.seq
     loop = asyncio.get_running_loop()
     yield b"retry: 1000\n\n"
-    async with _wake_ups(followed.groups) as wait:
+    async with wake_ups(followed.groups) as wait:
         while await read(opened.refresh):
             if news := followed.news():
                 yield news
@@ -131,7 +161,7 @@ async def _events(opened: _Opened) -> AsyncGenerator[bytes]:
 
 
 @asynccontextmanager
-async def _wake_ups(
+async def wake_ups(
     groups: Sequence[str],
 ) -> AsyncIterator[Callable[[], AsyncIterator[bytes]]]:
     """Give a wait for the next message of a group, which yields a comment when it gets long."""

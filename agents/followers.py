@@ -2,19 +2,16 @@
 
 import asyncio
 import logging
-from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseError
 
 from agents import live, logs
+from agents.brake import Brake
+from agents.container_logs import Cursor, skipping
 from agents.database import Writer, read
 from agents.errors import ContainerMissing, EngineUnavailable, LeaseLost
-from agents.lines import LineSplitter
 from agents.models import Agent, Log
 from agents.pacing import Paced
 from agents.runtime import LogEntry, get_runtime
@@ -22,53 +19,6 @@ from agents.runtime import LogEntry, get_runtime
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
-
-
-@dataclass(slots=True)
-class Cursor:
-    """Where a container's log goes on: the time of the last entry, and how many share it.
-
-    Times alone would repeat or lose entries of the same nanosecond after a restart.
-    """
-
-    container_id: str
-    time_ns: int = 0
-    sharing: int = 0
-    stdout: LineSplitter = field(default_factory=LineSplitter)
-    stderr: LineSplitter = field(default_factory=LineSplitter)
-
-    @classmethod
-    def load(cls, container_id: str, stored: dict[str, Any]) -> "Cursor":
-        if stored.get("container") != container_id:
-            return cls(container_id)
-        rests = (b64decode(rest) for rest in stored["rests"])
-        return cls(container_id, stored["time_ns"], stored["sharing"], *map(LineSplitter, rests))
-
-    def dump(self) -> dict[str, Any]:
-        rests = (self.stdout.rest, self.stderr.rest)
-        return {
-            "container": self.container_id,
-            "time_ns": self.time_ns,
-            "sharing": self.sharing,
-            "rests": [b64encode(rest).decode() for rest in rests],
-        }
-
-    def take(self, entries: list[LogEntry]) -> list[logs.Line]:
-        """Move on over entries and return the lines that they complete."""
-        lines: list[logs.Line] = []
-        for entry in entries:
-            # Only forward: the engine writes entries of the two streams out of order at times.
-            if entry.time_ns > self.time_ns:
-                self.time_ns, self.sharing = entry.time_ns, 0
-            if entry.time_ns == self.time_ns:
-                self.sharing += 1
-            splitter = self.stderr if entry.is_stderr else self.stdout
-            lines += ((entry.is_stderr, line) for line in splitter.feed(entry.text))
-        return lines
-
-    def finish(self) -> list[logs.Line]:
-        rests = ((False, self.stdout.finish()), (True, self.stderr.finish()))
-        return [(is_stderr, line) for is_stderr, rest in rests for line in rest]
 
 
 class LogFollower:
@@ -80,7 +30,10 @@ class LogFollower:
 
     async def run(self) -> None:
         log = await read(Log.objects.get, pk=self._agent.log_id)
+        self._stored = log.cursor
         self._cursor = Cursor.load(self._agent.container_id, log.cursor)
+        # Whoever only looks at the engine makes no container wait.
+        self._may_hold = await read(Agent.objects.acted_on().filter(pk=self._agent.pk).exists)
         try:
             await self._copy(follow=True)
             # A follow can lose its tail when the container exits: read again what is stored.
@@ -90,10 +43,13 @@ class LogFollower:
         await self._store([], self._cursor.finish())
 
     async def _copy(self, *, follow: bool) -> None:
-        entries = get_runtime().log(
-            self._agent.container_id, since_ns=self._cursor.time_ns, follow=follow
-        )
-        unseen = _skipping(entries, self._cursor.time_ns, self._cursor.sharing)
+        runtime, container_id = get_runtime(), self._agent.container_id
+        since_ns = self._cursor.time_ns
+        entries = runtime.log(container_id, since_ns=since_ns, follow=follow)
+        if follow and self._may_hold:
+            brake = Brake(lambda: runtime.hold_back(container_id))
+            entries = brake.through(entries, is_behind=since_ns > 0)
+        unseen = skipping(entries, since_ns, self._cursor.sharing)
         async with aclosing(Paced(unseen, lambda entry: len(entry.text)).chunks()) as chunks:
             async for chunk in chunks:
                 await self._store(chunk, [])
@@ -102,39 +58,13 @@ class LogFollower:
         lines = self._cursor.take(entries) + rest
         if not entries and not lines:
             return
-        log_id, cursor = self._agent.log_id, self._cursor.dump()
+        log_id, cursor, stored = self._agent.log_id, self._cursor.dump(), self._stored
         keep_bytes = settings.TRINITY_AGENT_LOG_BYTES
         last_seq = await self._writer.write(
-            lambda: logs.append(log_id, lines, cursor, keep_bytes=keep_bytes)
+            lambda: logs.append(log_id, lines, cursor, after=stored, keep_bytes=keep_bytes)
         )
-        await announce_growth(log_id, last_seq)
-
-
-async def announce_growth(log_id: int, last_seq: int) -> None:
-    await live.send(live.log_group(log_id), {"type": "log.grew", "log": log_id, "seq": last_seq})
-
-
-async def _skipping(
-    batches: AsyncIterator[list[LogEntry]], time_ns: int, count: int
-) -> AsyncIterator[list[LogEntry]]:
-    """Leave out the first entries of a time: those that were stored before."""
-    async for batch in batches:
-        unseen = batch
-        if count:
-            unseen = list(_unseen(batch, time_ns, count))
-            count -= len(batch) - len(unseen)
-            if unseen:
-                count = 0
-        if unseen:
-            yield unseen
-
-
-def _unseen(batch: list[LogEntry], time_ns: int, count: int) -> Iterator[LogEntry]:
-    for entry in batch:
-        if count and entry.time_ns <= time_ns:
-            count -= 1
-        else:
-            yield entry
+        self._stored = cursor
+        await live.announce_growth(log_id, last_seq)
 
 
 class LogFollowers:
@@ -171,6 +101,8 @@ class LogFollowers:
                 await LogFollower(self._writer, agent).run()
             except Log.DoesNotExist:
                 return  # The agent was deleted.
+            except logs.Moved:
+                continue  # A recreation has stored lines of it: go on behind them.
             except (EngineUnavailable, DatabaseError) as error:
                 logger.info("The log of %s is followed again: %s", agent.name, error)
                 await asyncio.sleep(RETRY_SECONDS)

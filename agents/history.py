@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
 
 from django.db.models import Avg, Max, Min
 
+from agents.answers import History
 from agents.models import Agent, Sample, Stats
 from trinity.api import json_time
 
@@ -62,7 +62,7 @@ def tidy(now: datetime) -> None:
         Sample.objects.filter(pk__in=old.order_by("at").values("pk")[:PRUNED]).delete()
 
 
-def as_json(agent: Agent, span: timedelta, *, until: datetime) -> dict[str, Any]:
+def as_json(agent: Agent, span: timedelta, *, until: datetime) -> History:
     """The samples of a span from the finest level that covers it, oldest first."""
     level = next((level for level in LEVELS if span <= level.kept), LEVELS[-1])
     samples = Sample.objects.filter(
@@ -71,7 +71,17 @@ def as_json(agent: Agent, span: timedelta, *, until: datetime) -> dict[str, Any]
     rows = samples.order_by("at").values("at", *FIGURES)
     return {
         "interval_seconds": level.seconds,
-        "samples": [{**row, "at": json_time(row["at"])} for row in rows],
+        "samples": [
+            {
+                "at": json_time(row["at"]),
+                "cpu_percent": row["cpu_percent"],
+                "memory_used_bytes": row["memory_used_bytes"],
+                "memory_limit_bytes": row["memory_limit_bytes"],
+                "network_rx_bytes": row["network_rx_bytes"],
+                "network_tx_bytes": row["network_tx_bytes"],
+            }
+            for row in rows
+        ],
     }
 
 

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from agents.errors import ContainerMissing, EngineRefused, LimitBelowUse
-from agents.lifecycle import apply_limits, check_engine
+from agents import starting
+from agents.errors import EngineRefused, LimitBelowUse
+from agents.lifecycle import holding
 from agents.limits import check_cpu, check_memory, cpus, memory_bytes, memory_text
 from agents.models import Agent
-from agents.runtime import Container, ContainerStatus, get_runtime
+from agents.runtime import Container, get_runtime
 from trinity.audit import Actor, record
 from trinity.errors import TrinityError
 from trinity.models import AuditEvent
@@ -63,34 +64,25 @@ def _set_limits(agent: Agent, memory: str | None, cpu: str | None) -> Change:
         check_memory(memory)
     if cpu is not None:
         check_cpu(cpu)
-    check_engine()
-    agent.claim(Agent.Verb.LIMIT)
-    before = {"memory_limit": agent.memory_limit, "cpu_limit": agent.cpu_limit}
-    limits_before = agent.applied_limits or agent.limits
-    try:
-        container = _running_container(agent)
-        agent.memory_limit, agent.cpu_limit = memory, cpu
-        _check_use(agent, container)
-        agent.record(memory_limit=memory, cpu_limit=cpu)
-        is_applied = container is not None and _apply(agent)
-    except TrinityError:
-        agent.release(**before)
-        raise
-    finally:
-        if agent.verb:
-            agent.release()
+    with holding(agent, Agent.Verb.LIMIT):
+        before = {"memory_limit": agent.memory_limit, "cpu_limit": agent.cpu_limit}
+        limits_before = agent.applied_limits or agent.limits
+        try:
+            container = _running_container(agent)
+            agent.memory_limit, agent.cpu_limit = memory, cpu
+            _check_use(agent, container)
+            agent.record(memory_limit=memory, cpu_limit=cpu)
+            is_applied = container is not None and _apply(agent)
+        except TrinityError:
+            agent.release(**before)
+            raise
     is_new = agent.limits != limits_before
     return Change(is_new and is_applied, is_new and not is_applied)
 
 
 def _running_container(agent: Agent) -> Container | None:
-    if not agent.container_id:
-        return None
-    try:
-        container = get_runtime().inspect(agent.container_id)
-    except ContainerMissing:
-        return None
-    return container if container.status is ContainerStatus.RUNNING else None
+    container = starting.inspect(agent)
+    return container if starting.is_running(container) else None
 
 
 def _check_use(agent: Agent, container: Container | None) -> None:
@@ -109,7 +101,7 @@ def _check_use(agent: Agent, container: Container | None) -> None:
 def _apply(agent: Agent) -> bool:
     """Return whether the engine could."""
     try:
-        apply_limits(agent)
+        starting.apply_limits(agent)
     except EngineRefused:
         return False
     return True

@@ -29,5 +29,15 @@ def memory_text(count: int) -> str:
     return f"{count // 1024**2}m" if count % 1024**3 else f"{count // 1024**3}g"
 
 
+def check_disk(text: str) -> str:
+    if text not in DISK_CHOICES:
+        raise InvalidLimit(f"Invalid disk value. Must be one of: {', '.join(DISK_CHOICES)}")
+    return text
+
+
+def disk_bytes(text: str) -> int:
+    return int(text[:-1]) * {"m": 1024**2, "g": 1024**3}[text[-1]]
+
+
 def cpus(text: str) -> float:
     return float(text)

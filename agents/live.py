@@ -5,7 +5,7 @@ A message that is lost costs only time: whoever waits looks again by a timer.
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -35,7 +35,11 @@ async def send(group: str, message: dict[str, Any]) -> None:
         logger.warning("Viewers are told late, because the channel layer fails: %s", error)
 
 
-async def announce(agent_id: int, event: str, data: dict[str, Any]) -> None:
+def send_from_thread(group: str, message: dict[str, Any]) -> None:
+    _from_thread(send(group, message))
+
+
+async def announce(agent_id: int, event: str, data: Mapping[str, Any]) -> None:
     """Send an event about an agent; each viewer is told of those that he may see."""
     await send(AGENTS, {"type": "agent.event", "agent": agent_id, "event": event, "data": data})
 
@@ -47,6 +51,18 @@ async def announce_status(agent: Agent) -> None:
 
 def announce_from_thread(agent: Agent, event: str) -> None:
     _from_thread(announce(agent.pk, event, status_of(agent)))
+
+
+async def announce_growth(log_id: int, last_seq: int) -> None:
+    await send(log_group(log_id), {"type": "log.grew", "log": log_id, "seq": last_seq})
+
+
+def announce_growth_from_thread(log_id: int, last_seq: int) -> None:
+    _from_thread(announce_growth(log_id, last_seq))
+
+
+def announce_activity_from_thread(agent_id: int, activity: Mapping[str, Any]) -> None:
+    _from_thread(announce(agent_id, "activity", activity))
 
 
 def wake_supervisor() -> None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from agents import database
 from agents.models import Log, LogChunk
+from trinity.measures import LINES_STORED
 
 READ_CHUNKS = 16
 TAIL_BYTES = 4 * 1024**2
@@ -27,6 +28,10 @@ DROPPED = "[... older lines were dropped ...]"
 DROP_SHARE = 16
 
 Line = tuple[bool, str]  # whether it came by standard error, and its text
+
+
+class Moved(Exception):
+    """Somebody else has stored lines of the same source: read its cursor again."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +79,16 @@ def append(
     cap_bytes: int | None = None,
     is_cut: bool = False,
     keep_bytes: int | None = None,
+    after: dict[str, Any] | None = None,
 ) -> int:
     """Add lines at the end and record where their source goes on; return the last number.
 
     For the writer of the log only, inside its transaction. Behind the cap, which counts the
     text with its newlines, one line says so and nothing follows; likewise where the source
-    itself was cut. A log that keeps so many bytes drops its oldest lines instead.
+    itself was cut. A log that keeps so many bytes drops its oldest lines instead. Where two
+    may write, each says ``after`` which cursor: raises Moved when that is not the log's.
     """
-    log = Log.objects.get(pk=log_id)
+    log = _log_after(log_id, after) if after is not None else Log.objects.get(pk=log_id)
     if log.truncated:
         kept: Sequence[Line] = []
     elif cap_bytes is None:
@@ -99,6 +106,14 @@ def append(
     return log.last_seq
 
 
+def _log_after(log_id: int, cursor: dict[str, Any]) -> Log:
+    """The log, kept from others until the transaction ends; raise Moved from another cursor."""
+    log = Log.objects.select_for_update().get(pk=log_id)
+    if log.cursor != cursor:
+        raise Moved
+    return log
+
+
 def _add_chunk(log: Log, lines: Sequence[Line]) -> None:
     text = "\n".join(line for _, line in lines)
     first, last = log.last_seq + 1, log.last_seq + len(lines)
@@ -106,6 +121,7 @@ def _add_chunk(log: Log, lines: Sequence[Line]) -> None:
         log=log, first_seq=first, last_seq=last, streams=_streams(lines), text=text
     )
     log.last_seq = last
+    LINES_STORED.inc(len(lines))
     log.byte_count += len(text.encode()) + 1
 
 
@@ -152,6 +168,29 @@ def tail(log_id: int, count: int) -> tuple[list[str], int]:
         if len(newest_first) >= count or size >= TAIL_BYTES:
             break
     return newest_first[:count][::-1], last_seq
+
+
+def standard_output(log_id: int, most_bytes: int) -> tuple[str, bool]:
+    """The first lines that did not come by standard error, and whether they are all."""
+    lines: list[str] = []
+    size = 0
+    for chunk in LogChunk.objects.filter(log_id=log_id).order_by("last_seq").iterator(READ_CHUNKS):
+        for line in _without_stderr(chunk):
+            size += len(line.encode()) + 1
+            if size > most_bytes:
+                return "\n".join(lines), False
+            lines.append(line)
+    return "\n".join(lines), True
+
+
+def _without_stderr(chunk: LogChunk) -> list[str]:
+    lines = chunk.text.split("\n")
+    kept: list[str] = []
+    position, is_stderr = 0, False
+    for length in map(int, chunk.streams.split(",") if chunk.streams else [len(lines)]):
+        kept += [] if is_stderr else lines[position : position + length]
+        position, is_stderr = position + length, not is_stderr
+    return kept
 
 
 class Found(NamedTuple):

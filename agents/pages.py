@@ -4,33 +4,39 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.views import LoginView, LogoutView
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.urls import path
+from django.urls import path, reverse
+from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
-from django.views.generic import RedirectView
+from django.views.generic import RedirectView, TemplateView
 
-from agents.access import visible_agent
+from agents import recreation, templates
+from agents.access import owned_agent, visible_agent
 from agents.errors import AgentNotFound
-from agents.limits import CPU_CHOICES, MEMORY_CHOICES
+from agents.limits import CPU_CHOICES, DISK_CHOICES, MEMORY_CHOICES
 from agents.models import Agent, Host
-from trinity.models import AuditEvent, User
+from agents.trail import events_of
+from trinity.errors import Forbidden
+from trinity.identity import user_of
+from trinity.models import User
 
 # What a page shows at first; the rest of a log is a download away.
 LOG_LINES = 2000
 OPERATIONS = 10
-AUDIT_EVENTS = 20
+AUDIT_EVENTS = 100
 # How the page's own form runs what is typed: shown again as it was typed.
 SHELL = ["sh", "-c"]
 
 
 def signed_in(request: HttpRequest) -> User:
     """The person behind a request that login_required let through."""
-    if not isinstance(request.user, User):
-        raise TypeError("This view is for signed-in people")
-    return request.user
+    return user_of(request)
 
 
 @never_cache
@@ -44,39 +50,97 @@ def agents(request: HttpRequest) -> HttpResponse:
         "memory_choices": MEMORY_CHOICES,
         "cpu_choices": CPU_CHOICES,
         "images": settings.TRINITY_IMAGES,
+        "templates": templates.all_templates(),
+        "default_template": templates.DEFAULT,
     }
     return render(request, "agents.html", context)
 
 
-@never_cache
-@require_safe
-@login_required
-def agent(request: HttpRequest, name: str) -> HttpResponse:
-    user = signed_in(request)
-    try:
-        found = visible_agent(user, name)
-    except AgentNotFound as error:
-        raise Http404(str(error)) from error
-    return render(request, "agent.html", {"host": found.host, **agent_context(user, found)})
+class AgentPage(LoginRequiredMixin, TemplateView):
+    """One part of what there is to see of an agent; all of them have its heading."""
+
+    http_method_names = ["get", "head"]
+    #: Also its name in the URL conf, after ``agent-``.
+    part = ""
+    owners_only = False
+
+    @method_decorator(never_cache)
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        return super().dispatch(request, *args, **kwargs)
+
+    def get_template_names(self) -> list[str]:
+        return [f"agent/{self.part}.html"]
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        user = signed_in(self.request)
+        try:
+            agent = (owned_agent if self.owners_only else visible_agent)(user, kwargs["name"])
+        except AgentNotFound as error:
+            raise Http404(str(error)) from error
+        except Forbidden as error:
+            raise PermissionDenied(str(error)) from error
+        owns = self.owners_only or Agent.objects.owned_by(user).contains(agent)
+        heading = {
+            "agent": agent,
+            "host": agent.host,
+            "recreate_needed": recreation.is_needed(agent),
+            "owns": owns,
+            "may_operate": owns or Agent.objects.operable_by(user).contains(agent),
+            "parts": [part.link(agent) for part in PARTS if owns or not part.owners_only],
+            "current": self.part,
+        }
+        return super().get_context_data(**heading, **self.shown(agent, owns=owns), **kwargs)
+
+    @classmethod
+    def link(cls, agent: Agent) -> dict[str, str]:
+        url = reverse(f"agent-{cls.part}", args=[agent.name])
+        return {"name": cls.part, "title": cls.part.title(), "url": url}
+
+    def shown(self, agent: Agent, *, owns: bool) -> dict[str, Any]:
+        """What this part shows besides the heading."""
+        return {}
 
 
-def agent_context(user: User, agent: Agent) -> dict[str, Any]:
-    owns = Agent.objects.owned_by(user).contains(agent)
-    return {
-        "agent": agent,
-        "may_operate": owns or Agent.objects.operable_by(user).contains(agent),
-        "owns": owns,
-        "log_after": max(0, agent.log.last_seq - LOG_LINES),
-        "shell": SHELL,
-        "operations": agent.operations.select_related("requester")[:OPERATIONS],
-        "events": audit_events(agent) if owns else [],
-    }
+class Overview(AgentPage):
+    part = "overview"
+
+    def shown(self, agent: Agent, *, owns: bool) -> dict[str, Any]:
+        return {
+            "log_after": max(0, agent.log.last_seq - LOG_LINES),
+            "shell": SHELL,
+            "operations": agent.operations.select_related("requester")[:OPERATIONS],
+        }
 
 
-def audit_events(agent: Agent) -> Any:
-    # A name is free again once its agent is deleted: what came before is another's history.
-    events = AuditEvent.objects.filter(object_type="agent", object_name=agent.name)
-    return events.filter(at__gte=agent.created_at)[:AUDIT_EVENTS]
+class Files(AgentPage):
+    part = "files"
+
+
+class Git(AgentPage):
+    part = "git"
+
+
+class History(AgentPage):
+    part = "history"
+
+    def shown(self, agent: Agent, *, owns: bool) -> dict[str, Any]:
+        return {"events": events_of(agent)[:AUDIT_EVENTS] if owns else []}
+
+
+class Settings(AgentPage):
+    part = "settings"
+    owners_only = True
+
+    def shown(self, agent: Agent, *, owns: bool) -> dict[str, Any]:
+        return {
+            "memory_choices": MEMORY_CHOICES,
+            "cpu_choices": CPU_CHOICES,
+            "disk_choices": DISK_CHOICES,
+            "keep_days": settings.TRINITY_KEEP_WORKSPACES_DAYS,
+        }
+
+
+PARTS = (Overview, Files, Git, History, Settings)
 
 
 class SignIn(LoginView):
@@ -89,5 +153,9 @@ urlpatterns = [
     path("sign-in", SignIn.as_view(), name="sign-in"),
     path("sign-out", LogoutView.as_view(), name="sign-out"),
     path("agents", agents, name="agents"),
-    path("agents/<str:name>", agent, name="agent"),
+    path("agents/<str:name>", Overview.as_view(), name="agent-overview"),
+    path("agents/<str:name>/files", Files.as_view(), name="agent-files"),
+    path("agents/<str:name>/git", Git.as_view(), name="agent-git"),
+    path("agents/<str:name>/history", History.as_view(), name="agent-history"),
+    path("agents/<str:name>/settings", Settings.as_view(), name="agent-settings"),
 ]

@@ -11,11 +11,14 @@ from threading import Lock
 
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
-from agents import lifecycle, limiting, process
+from agents import lifecycle, limiting, process, recreation, starting
 from agents.errors import ContainerMissing, EngineRefused, EngineUnavailable, ImageMissing
+from agents.image_source import is_built_here
 from agents.models import Agent, AgentQuerySet, Host
 from agents.runtime import Change, Container, ContainerStatus, get_runtime
+from trinity.audit import SYSTEM
 from trinity.errors import TrinityError
 
 logger = logging.getLogger(__name__)
@@ -27,6 +30,10 @@ _building = Lock()
 
 # An engine that stops takes its containers down before it stops answering.
 OUTAGE_MARGIN = timedelta(seconds=15)
+# Who starts a container by hand waits for its server no longer.
+HAND_OVER_SECONDS = 5.0
+# How soon what could not be finished is tried again.
+RETRY = timedelta(seconds=10)
 # 128 and the number of SIGKILL.
 KILLED = 137
 
@@ -120,11 +127,17 @@ def should_run(agent: Agent) -> bool:
 
 def unfinished(host: Host) -> list[Agent]:
     """Agents with a verb that nobody works on any more, or that nobody has begun yet."""
-    left = _agents(host).filter(
-        Q(verb_expires_at__lt=Now())
-        | (~Q(verb="") & ~Q(verb_holder=process.HOLDER))
-        | Q(verb="", deleting=True)
-        | Q(verb="", status=Status.STARTING)
+    left = (
+        _agents(host)
+        .acted_on()
+        .filter(
+            Q(verb_expires_at__lt=Now())
+            | (~Q(verb="") & ~Q(verb_holder=process.HOLDER))
+            | Q(verb="", deleting=True)
+            | Q(verb="", status=Status.STARTING)
+            # Left to us by a verb that failed in the middle; not at once again where we fail too.
+            | (Q(verb="", status_at__lt=timezone.now() - RETRY) & ~Q(recreation=""))
+        )
     )
     return [agent for agent in left if not agent.verb or _is_abandoned(agent)]
 
@@ -139,25 +152,35 @@ def finish(agent: Agent) -> bool:
 
     ``status`` and ``status_reason`` tell how it went: nobody waits for an answer here.
     """
+    # One that ran, and not one that somebody wanted to start.
+    ran = agent.verb in {"", Agent.Verb.RESTART}
     verb = _take_over(agent)
     if verb is None:
         return False
     try:
-        _finish(agent, verb)
+        _finish_or_fail(agent, verb, ran=ran)
     except EngineUnavailable:
         # Still abandoned: it is taken up again when the engine is back.
         Agent.objects.filter(pk=agent.pk).update(verb_expires_at=Now())
         raise
-    except TrinityError as error:
-        agent.release(status=Status.ERROR, status_reason=str(error)[:300])
     return True
+
+
+def _finish_or_fail(agent: Agent, verb: Agent.Verb, *, ran: bool) -> None:
+    try:
+        with lifecycle.happening(agent, verb, SYSTEM):
+            _finish(agent, verb, ran=ran)
+    except EngineUnavailable:
+        raise
+    except TrinityError as error:
+        recreation.fail(agent, error)
 
 
 def _take_over(agent: Agent) -> Agent.Verb | None:
     """Move the abandoned claim to this process; only one can."""
     left = Agent.Verb(agent.verb or Agent.Verb.START)
     verb = Agent.Verb.DELETE if agent.deleting else left
-    claim = Agent.objects.filter(
+    claim = Agent.objects.acted_on().filter(
         pk=agent.pk,
         verb=agent.verb,
         verb_holder=agent.verb_holder,
@@ -172,7 +195,7 @@ def _take_over(agent: Agent) -> Agent.Verb | None:
     return verb if taken else None
 
 
-def _finish(agent: Agent, verb: Agent.Verb) -> None:
+def _finish(agent: Agent, verb: Agent.Verb, *, ran: bool) -> None:
     match verb:
         case Agent.Verb.DELETE:
             lifecycle.erase(agent)
@@ -181,16 +204,28 @@ def _finish(agent: Agent, verb: Agent.Verb) -> None:
             agent.release(status=Status.STOPPED)
         case Agent.Verb.LIMIT:
             limiting.finish(agent)
+        case _ if agent.recreation and agent.desired == Agent.Desired.STOPPED:
+            # Who wanted it to start was told that this failed.
+            lifecycle.take_down(agent, grace_seconds=10)
+            agent.release(status=Status.STOPPED)
         case _:
-            _bring_up(agent)
+            _bring_up(agent, ran=ran)
 
 
-def _bring_up(agent: Agent) -> None:
+def _bring_up(agent: Agent, *, ran: bool) -> None:
     try:
-        lifecycle.bring_up(agent)
+        lifecycle.bring_up(agent, ran=ran)
     except ImageMissing:
-        if not lifecycle.is_built_here(agent.image):
+        if not is_built_here(agent.image):
             raise
         with _building:
             get_runtime().build_image(agent.image, logger.info)
-        lifecycle.bring_up(agent)
+        lifecycle.bring_up(agent, ran=ran)
+
+
+def hand_over(agent: Agent) -> None:
+    """Give its environment to a server that has none, because somebody else has started it."""
+    try:
+        starting.await_ready(agent, seconds=HAND_OVER_SECONDS, unless_configured=True)
+    except TrinityError as error:
+        logger.info("%s keeps the environment that it has: %s", agent.name, error)

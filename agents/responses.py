@@ -5,7 +5,7 @@ Who may have one, what refuses it, and sending until the viewer leaves.
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, TypeVar
 
@@ -14,10 +14,15 @@ from django.db import Error as DatabaseError
 from rest_framework.exceptions import APIException, AuthenticationFailed, NotAuthenticated
 
 from agents.database import read
-from trinity.api import ErrorAnswer, answer_to
-from trinity.errors import TrinityError
-from trinity.identity import authenticate_scope
+from trinity.api import ErrorAnswer, answer_to, record_refusal
+from trinity.audit import Actor
+from trinity.errors import Forbidden, InsufficientScope, TrinityError
+from trinity.identity import POLLS_ONE, authenticate_scope, require_scope
+from trinity.measures import VIEWERS
+from trinity.models import Scope as TokenScope
 from trinity.models import User
+from trinity.poll_tokens import Poller
+from trinity.shapes import Malformed
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -26,31 +31,60 @@ Headers = list[tuple[bytes, bytes]]
 T = TypeVar("T")
 
 
-async def admitted(scope: Scope, send: Send, find: Callable[[User, Scope], T]) -> T | None:
+async def admitted(
+    scope: Scope,
+    send: Send,
+    find: Callable[[User, Scope], T],
+    find_polled: Callable[[Poller, Scope], T] | None = None,
+) -> T | None:
     """Return what is found for the viewer, or None after the answer that he gets nothing.
 
-    ``find`` runs in a thread and may raise what a view may.
+    ``find`` runs in a thread and may raise what a view may. Where there is a ``find_polled``,
+    a poll token gets what that finds, else nothing.
     """
     try:
-        return await read(_find, scope, find)
-    except (TrinityError, APIException, DatabaseError) as error:
-        await _refuse(send, answer_to(error))
+        return await read(_find, scope, find, find_polled)
+    except (TrinityError, Malformed, APIException, DatabaseError) as error:
+        await refuse(send, answer_to(error))
         return None
 
 
-def _find(scope: Scope, find: Callable[[User, Scope], T]) -> T:
+def _find(
+    scope: Scope,
+    find: Callable[[User, Scope], T],
+    find_polled: Callable[[Poller, Scope], T] | None,
+) -> T:
     user = authenticate_scope(scope)
     if user is None and b"authorization" in dict(scope["headers"]):
         raise AuthenticationFailed("Could not validate credentials")
     if user is None:
         raise NotAuthenticated
-    return find(user, scope)
+    try:
+        if isinstance(user, Poller):
+            return _find_polled(user, scope, find_polled)
+        require_scope(user, TokenScope.READ)
+        return find(user, scope)
+    except Forbidden as error:
+        record_refusal(error, Actor.of(user), scope["method"], scope["path"])
+        raise
 
 
-async def _refuse(send: Send, answer: ErrorAnswer) -> None:
+def _find_polled(poller: Poller, scope: Scope, find: Callable[[Poller, Scope], T] | None) -> T:
+    if find is None:
+        raise InsufficientScope(POLLS_ONE)
+    return find(poller, scope)
+
+
+async def refuse(send: Send, answer: ErrorAnswer) -> None:
     told = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
-    headers = [(b"content-type", b"application/json"), *told]
-    await answer_at_once(send, answer.status, headers, json.dumps(answer.body).encode())
+    await answer_json(send, answer.status, answer.body, told)
+
+
+async def answer_json(
+    send: Send, status: int, body: Mapping[str, Any], headers: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
+    headers = [(b"content-type", b"application/json"), *headers]
+    await answer_at_once(send, status, headers, json.dumps(body).encode())
 
 
 async def answer_at_once(send: Send, status: int, headers: Headers, body: bytes) -> None:
@@ -65,9 +99,10 @@ async def respond(
     headers = [*headers, *_cors(scope)]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     sending = asyncio.create_task(_send_all(send, parts))
-    leaving = asyncio.create_task(_disconnected(receive))
+    leaving = asyncio.create_task(disconnected(receive))
     try:
-        await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        with VIEWERS.labels("stream").track_inprogress():
+            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         leaving.cancel()
         if not sending.done():
@@ -83,7 +118,7 @@ async def _send_all(send: Send, parts: AsyncGenerator[bytes]) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _disconnected(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 

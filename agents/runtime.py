@@ -6,12 +6,13 @@ double is small and a second engine is one more module.
 
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -26,6 +27,15 @@ class Limits:
     pids: int = 512
 
 
+class Network(StrEnum):
+    """What a container can reach: never the host, another container or link-local addresses."""
+
+    NONE = "none"
+    INTERNET = "internet"
+    #: The internet and private networks.
+    PRIVATE = "private"
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """All that a runtime needs to create a container."""
@@ -37,6 +47,8 @@ class ContainerSpec:
     run_directory: Path
     workspace_volume: str
     spool_volume: str
+    #: Any but ``none`` has been prepared before.
+    network: Network = Network.NONE
     labels: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -88,9 +100,11 @@ class ContainerEvent:
     labels: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """A piece of a container's log as the engine keeps it: a line, or a part of a long one."""
+class LogEntry(NamedTuple):
+    """A piece of a container's log as the engine keeps it: a line, or a part of a long one.
+
+    A tuple and no dataclass: a chatty log makes a hundred thousand a second.
+    """
 
     time_ns: int
     is_stderr: bool
@@ -129,9 +143,9 @@ class ContainerRuntime(Protocol):
     def create(self, spec: ContainerSpec) -> str:
         """Return the id of a new container, or of the one that an earlier attempt has made.
 
-        That is told by the label ``trinity.spec``. Where another installation's container has
-        the name, the instance is appended. Raises ``ImageMissing``, and ``StartFailed`` when
-        that name is taken too.
+        That is told by the labels ``trinity.spec`` and ``trinity.generation``. Where another
+        container has the name, the instance is appended. Raises ``ImageMissing``, and
+        ``StartFailed`` when that name is taken too.
         """
         ...
 
@@ -150,7 +164,54 @@ class ContainerRuntime(Protocol):
         """
         ...
 
+    def rename(self, container_id: str, name: str) -> None:
+        """Give a container another name, whether it runs or not; nothing when it has it.
+
+        Where another container has that name, the instance is appended, as with ``create``.
+        Raises ``StartFailed`` when that is taken too.
+        """
+        ...
+
     def remove_volume(self, name: str) -> None: ...
+
+    def volume_sizes(self, *, prefix: str) -> dict[str, int]:
+        """Bytes in the files of each volume whose name begins so, by name.
+
+        The engine looks at every file: a second for some hundred thousand. A volume whose size
+        it does not know is left out.
+        """
+        ...
+
+    def disk(self) -> Path | None:
+        """Where on this machine the engine keeps its data; None where that cannot be seen."""
+        ...
+
+    def volumes(self, *, prefix: str) -> list[str]:
+        """Names of volumes that begin so, in one call."""
+        ...
+
+    def export_volume(self, name: str, into: BinaryIO) -> None:
+        """Write what the volume holds as a tar archive, whether a container uses it or not.
+
+        Raises ``VolumeMissing``, and ``EngineRefused`` where not all of it could be had.
+        """
+        ...
+
+    def import_volume(self, name: str, archive: BinaryIO) -> None:
+        """Make a volume of an exported one; no path in the archive leads out of it."""
+        ...
+
+    def prepare_network(self, network: Network, *, instance: str, unguarded: bool) -> str:
+        """Make sure of the network and of the rules that guard it; cheap where all is there.
+
+        Returns why the rules are not in force, empty when they are. Without them there is no
+        network either, unless it may be ``unguarded``. Safe to repeat.
+        """
+        ...
+
+    def remove_networks(self, *, instance: str) -> None:
+        """Remove this installation's networks and rules; raises while a container uses one."""
+        ...
 
     def inspect(self, container_id: str) -> Container: ...
 
@@ -180,6 +241,13 @@ class ContainerRuntime(Protocol):
         self, container_id: str, *, since_ns: int, follow: bool
     ) -> AsyncIterator[list[LogEntry]]:
         """Read the container's log from a time on (inclusive), in batches as they arrive."""
+        ...
+
+    def hold_back(self, container_id: str) -> AbstractAsyncContextManager[None]:
+        """While it is open, take nothing from the container: what prints more has to wait.
+
+        That begins when about a megabyte has been printed, and ends with the context.
+        """
         ...
 
     def usage(self, containers: Iterable[Container]) -> dict[str, Usage]:

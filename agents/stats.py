@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from agents.answers import LastFigures
 from agents.models import Agent, Stats
 from agents.runtime import Usage
 from trinity.api import json_time
@@ -37,7 +38,7 @@ def memory_percent(stats: Stats) -> float | None:
     return round(stats.memory_used_bytes / stats.memory_limit_bytes * 100, 2)
 
 
-def as_json(stats: Stats) -> dict[str, Any]:
+def as_json(stats: Stats) -> LastFigures:
     return {
         "cpu_percent": stats.cpu_percent,
         "memory_used_bytes": stats.memory_used_bytes,

@@ -1,9 +1,11 @@
 """What can be subscribed to, by name, and by whom."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from agents import live
+from agents import access, live
+from agents.errors import AgentNotFound
 from agents.models import Agent
 from trinity.models import User
 
@@ -21,6 +23,14 @@ class Topic:
     snapshot: tuple[str, dict[str, Any]] | None = None
 
 
+#: All the topics of one agent, by what follows its name.
+PARTS: dict[str, Callable[[str, Agent], Topic]] = {
+    "": lambda name, agent: Topic(name, live.AGENTS, agent.pk),
+    ":stats": lambda name, agent: Topic(name, live.STATS, agent.pk),
+    ":logs": lambda name, agent: Topic(name, live.log_group(agent.log_id), agent.pk, agent.log_id),
+}
+
+
 def resolve(user: User, name: str) -> Topic | None:
     """Return the topic, None for one that does not exist or that the user may not have."""
     if name == "agents":
@@ -28,13 +38,10 @@ def resolve(user: User, name: str) -> Topic | None:
     kind, _, rest = name.partition(":")
     if kind != "agent":
         return None
-    agent_name, _, part = rest.partition(":")
-    agent = Agent.objects.visible_to(user).filter(name=agent_name).first()
-    if agent is None:
+    agent_name, colon, part = rest.partition(":")
+    try:
+        agent = access.visible_agent(user, agent_name)
+    except AgentNotFound:
         return None
-    topics = {
-        "": Topic(name, live.AGENTS, agent.pk),
-        "stats": Topic(name, live.STATS, agent.pk),
-        "logs": Topic(name, live.log_group(agent.log_id), agent.pk, agent.log_id),
-    }
-    return topics.get(part)
+    make = PARTS.get(colon + part)
+    return make(name, agent) if make else None

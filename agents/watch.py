@@ -7,8 +7,9 @@ from contextlib import suppress
 
 from django.utils import timezone
 
-from agents import engine, live, reconcile
+from agents import control, engine, live, network, reconcile
 from agents.database import Writer, read
+from agents.disk import DiskWatch
 from agents.errors import EngineRefused, EngineUnavailable
 from agents.followers import LogFollowers
 from agents.models import Agent, Host
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 CHECK_SECONDS = 2.0
 RETRY_SECONDS = 1.0
 FINISH_SECONDS = 1.0
+# Somebody may empty the packet filter meanwhile; each start looks by itself.
+NETWORK_SECONDS = 30.0
 # How soon an observation is repeated that a verb under way made void.
 AGAIN_SECONDS = 0.3
 
@@ -41,6 +44,7 @@ class Watch:
         self._on_status = on_status
         self._followers = LogFollowers(writer)
         self._sampler = Sampler(writer)
+        self._disk = DiskWatch(host, writer, on_status)
         self._is_first = True
         self._finishing: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -50,6 +54,7 @@ class Watch:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_engine())
                 tasks.create_task(self._sampler.run())
+                tasks.create_task(self._disk.run())
                 tasks.create_task(self._finish_verbs())
         finally:
             for task in self._tasks:
@@ -70,11 +75,23 @@ class Watch:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow_events())
             tasks.create_task(self._keep_checking())
+            tasks.create_task(self._keep_network())
 
     async def _keep_checking(self) -> None:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             await engine.ask(get_runtime().check)
+
+    async def _keep_network(self) -> None:
+        while True:
+            await asyncio.sleep(NETWORK_SECONDS)
+            await self._see_to_network(retry=False)
+
+    async def _see_to_network(self, *, retry: bool) -> None:
+        try:
+            await engine.ask(network.see_to, self._host, retry=retry)
+        except EngineRefused:
+            logger.warning("The agents' network cannot be made")
 
     async def _follow_events(self) -> None:
         events = get_runtime().events(instance=self._host.instance)
@@ -90,6 +107,9 @@ class Watch:
         What was stopped by hand before the engine went away stays stopped.
         """
         description = await engine.ask(get_runtime().describe)
+        await read(control.meet, self._host, description.id)
+        # An engine that comes back may have made its rules anew, or a machine that boots none yet.
+        await self._see_to_network(retry=True)
         away_since = self._host.away_since
         is_first = self._is_first
         self._is_first = False
@@ -142,6 +162,8 @@ class Watch:
         self._sampler.saw(agent, observed.container)
         if observed.container is not None:
             self._followers.follow(agent)
+            if not agent.verb and observed.container.pid and not self._host.report_only_since:
+                self._spawn(engine.do(reconcile.hand_over, agent))
         if observed.changed:
             await live.announce_status(agent)
             await self._on_status(agent)

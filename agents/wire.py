@@ -10,8 +10,9 @@ import secrets
 import socket
 import struct
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
@@ -26,6 +27,8 @@ ANSWER_SECONDS = 5.0
 RECORD_HEADER = struct.Struct("!BdI")
 RECORD_LIMIT = 1024 * 1024
 
+_connectors = ThreadPoolExecutor(8, "agent-connection")
+
 
 class Refused(Exception):
     """The agent server's own word that it will not; ``code`` is the protocol's."""
@@ -33,6 +36,10 @@ class Refused(Exception):
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
         self.code = code
+
+
+class WrongGeneration(Exception):
+    """The container's server, but of another generation than it should be."""
 
 
 class Kind(IntEnum):
@@ -96,24 +103,56 @@ def said(value: object, limit: int) -> str:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def generation_of(connection: socket.socket, key: str) -> int:
-    """Return which generation answers, after its proof; closes the connection.
+def configure(
+    connection: socket.socket,
+    key: str,
+    generation: int,
+    *,
+    environment: dict[str, str],
+    unless_configured: bool = False,
+) -> bool:
+    """Hand the agent's environment over to the server of a generation; return whether it took it.
 
-    Blocking, for the verbs that wait until an agent is ready.
+    Blocking, for the verbs that wait until an agent is ready; closes the connection. Nothing of
+    it is sent before the other side has proved what it is. Raises AgentUnavailable, Refused,
+    and WrongGeneration.
     """
-    challenge = secrets.token_hex(32)
+    with _blocking(connection):
+        answering, challenge = _greet(connection, key)
+        if answering != generation:
+            raise WrongGeneration(f"It answers as generation {answering}")
+        proof = {"proof": prove(key, "client", challenge)}
+        fields = {"environment": environment, "unless_configured": unless_configured}
+        connection.sendall(encode(proof) + encode({"verb": "configure", **fields}))
+        return _granted(decode(_read_line(connection))).get("taken") is True
+
+
+@contextmanager
+def _blocking(connection: socket.socket) -> Iterator[None]:
     try:
         with connection:
             connection.settimeout(ANSWER_SECONDS)
-            connection.sendall(encode({"challenge": challenge}))
-            greeting = decode(_read_line(connection))
+            yield
     except OSError as error:
         raise AgentUnavailable("The agent server does not answer") from error
+
+
+def _greet(connection: socket.socket, key: str) -> tuple[int, str]:
+    """Return the generation that has proved itself, and its own challenge."""
+    challenge = secrets.token_hex(32)
+    connection.sendall(encode({"challenge": challenge}))
+    greeting = decode(_read_line(connection))
     check_greeting(greeting, key, challenge)
     generation = greeting.get("generation")
     if not isinstance(generation, int):
         raise AgentUnavailable("The agent server does not say which generation it is")
-    return generation
+    return generation, str(greeting.get("challenge"))
+
+
+def _granted(answer: dict[str, Any]) -> dict[str, Any]:
+    if answer.get("ok") is not True:
+        raise Refused(said(answer.get("code"), 40), said(answer.get("detail"), 300))
+    return answer
 
 
 def _read_line(connection: socket.socket) -> bytes:
@@ -170,6 +209,20 @@ class AgentServer:
         finally:
             writer.close()
 
+    @asynccontextmanager
+    async def conversation(
+        self, *, seconds: float | None = None, **request: Any
+    ) -> AsyncIterator[tuple[dict[str, Any], asyncio.StreamReader, asyncio.StreamWriter]]:
+        """Give what a request is answered, and the connection for what follows."""
+        reader, writer = await self._open()
+        try:
+            writer.write(encode(request))
+            yield await granted(reader, seconds), reader, writer
+        except OSError as error:
+            raise AgentUnavailable("The agent server went away") from error
+        finally:
+            writer.close()
+
     async def _call(self, **request: Any) -> dict[str, Any]:
         reader, writer = await self._open()
         try:
@@ -180,7 +233,7 @@ class AgentServer:
             writer.close()
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        connection = self._connect()
+        connection = await self._connection()
         connection.setblocking(False)
         try:
             reader, writer = await asyncio.open_unix_connection(sock=connection, limit=LINE_LIMIT)
@@ -196,6 +249,16 @@ class AgentServer:
             raise
         return reader, writer
 
+    async def _connection(self) -> socket.socket:
+        """Connect in a thread: an agent can leave a socket that lets everybody wait."""
+        connecting = _connectors.submit(self._connect)
+        try:
+            return await asyncio.wrap_future(connecting)
+        except asyncio.CancelledError:
+            # By its own thread: the loop may be closed before it is connected.
+            connecting.add_done_callback(_close)
+            raise
+
     async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         challenge = secrets.token_hex(32)
         writer.write(encode({"challenge": challenge}))
@@ -208,15 +271,22 @@ class AgentServer:
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: dict[str, Any]
     ) -> dict[str, Any]:
         writer.write(encode(request))
-        answer = await _answer(reader)
-        if answer.get("ok") is not True:
-            raise Refused(said(answer.get("code"), 40), said(answer.get("detail"), 300))
-        return answer
+        return _granted(await _answer(reader))
 
 
-async def _answer(reader: asyncio.StreamReader) -> dict[str, Any]:
+def _close(connecting: "Future[socket.socket]") -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().close()
+
+
+async def granted(reader: asyncio.StreamReader, seconds: float | None = None) -> dict[str, Any]:
+    """Return the next answer; raise Refused if it is none that was wished for."""
+    return _granted(await _answer(reader, seconds))
+
+
+async def _answer(reader: asyncio.StreamReader, seconds: float | None = None) -> dict[str, Any]:
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(seconds or ANSWER_SECONDS):
             return decode(await reader.readuntil(b"\n"))
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError) as error:
         raise AgentUnavailable("The agent server does not answer") from error

@@ -12,10 +12,14 @@ from django.utils.safestring import SafeString
 from agents import live
 from agents.admin import LOOKS, UNKNOWN, last_lines, pill
 from operations.errors import Finished
+from operations.grant_admin import GrantAdmin
 from operations.models import Operation
 from trinity import audit
 from trinity.admin import ReadOnlyAdmin
 from trinity.identity import actor_of
+
+# What the admin looks for here is registered there.
+__all__ = ["GrantAdmin", "OperationAdmin"]
 
 
 @admin.register(Operation)
@@ -24,18 +28,18 @@ class OperationAdmin(ReadOnlyAdmin):
         "command_line",
         "state",
         "of_agent",
-        "requester",
+        "asked_by",
         "exit_code",
         "took",
         "created_at",
     ]
     list_display_links = ["command_line"]
     list_filter = ["status", "error", "created_at"]
-    search_fields = ["=id", "agent__name", "requester__username", "summary"]
+    search_fields = ["=id", "agent__name", "requester__username", "signer", "summary"]
     actions = ["cancel"]
     fields = ["id", "command_line", "state", "summary", "exit_code", "of_agent", "requester"]
     fields += ["workdir", "timeout_seconds", "created_at", "started_at", "finished_at", "took"]
-    fields += ["log_tail"]
+    fields += ["grant", "signer", "log_tail"]
     readonly_fields = fields
 
     @property
@@ -44,7 +48,7 @@ class OperationAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Operation]:
         visible = Operation.objects.visible_to(request.user)
-        return visible.select_related("agent", "requester").defer("environment")
+        return visible.select_related("agent", "requester", "grant").defer("environment")
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_staff)
@@ -59,6 +63,10 @@ class OperationAdmin(ReadOnlyAdmin):
     def command_line(self, operation: Operation) -> str:
         return " ".join(operation.command)
 
+    @admin.display(description="asked for by", ordering="requester__username")
+    def asked_by(self, operation: Operation) -> str:
+        return str(operation.requester or operation.signer or UNKNOWN)
+
     @admin.display(description="state", ordering="status")
     def state(self, operation: Operation) -> SafeString:
         return format_html("{} {}", pill(operation.status), operation.get_error_display())
@@ -66,7 +74,7 @@ class OperationAdmin(ReadOnlyAdmin):
     @admin.display(description="agent", ordering="agent__name")
     def of_agent(self, operation: Operation) -> SafeString:
         name = operation.agent.name
-        return format_html('<a href="{}">{}</a>', reverse("agent", args=[name]), name)
+        return format_html('<a href="{}">{}</a>', reverse("agent-overview", args=[name]), name)
 
     @admin.display(description="took")
     def took(self, operation: Operation) -> str:

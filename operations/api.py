@@ -1,23 +1,40 @@
 """Operations over REST; their stream is in ``operations.events``."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from django.urls import path
 from rest_framework import serializers
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents import access, logs
-from operations import requests
-from operations.errors import NotSupported, OperationNotFound
+from agents.api.observations import PositionShape
+from agents.models import Agent
+from operations import chat, queue, requests
+from operations.access import cancelable_operation, visible_operation
+from operations.errors import NotSupported
 from operations.models import Operation
-from operations.reports import status_object
+from operations.reports import (
+    ChatAccepted,
+    ChatAnswer,
+    ChatFailed,
+    Lines,
+    OperationCreated,
+    OperationStatus,
+    created,
+    for_list,
+    status_object,
+)
 from operations.requests import NewOperation
-from trinity.api import ApiView, json_time, takes
-from trinity.errors import Forbidden
-from trinity.identity import actor_of, user_of
-from trinity.models import User
+from operations.signed import SignedView, or_signed
+from trinity.answers import answers
+from trinity.api import ApiView, takes
+from trinity.idempotency import creates
+from trinity.identity import actor_of, caller_of, user_of
+from trinity.pagination import PageShape, page
 from trinity.shapes import Body, Flag, Malformed, Text, Whole, text_map, texts
 
 DAY_SECONDS = 86_400
@@ -35,41 +52,45 @@ class NewOperationShape(serializers.Serializer[Any]):
     isolated = Flag(required=False)
     memory = Text(required=False, allow_null=True)
     cpu = Text(required=False, allow_null=True)
-    network = Flag(required=False)
+    network = Text(required=False, allow_null=True)
 
 
-# Forms of the contract that come with the issues about operations and sandboxes.
-LATER = ("pool", "prompt", "isolated", "memory", "cpu", "network")
+# What only a container of the operation's own can be given.
+OF_ISOLATED = ("memory", "cpu", "network")
 
 
-class OperationsView(ApiView):
+class ListShape(PageShape):
+    agent = Text(required=False)
+    status = serializers.ChoiceField(Operation.Status.choices, required=False)
+
+
+class OperationsView(SignedView):
+    @answers(list[OperationStatus], query=ListShape)
     def get(self, request: Request) -> Response:
         query = self.query(ListShape)
-        found = Operation.objects.visible_to(user_of(request)).select_related("agent", "log")
+        found = for_list(Operation.objects.visible_to(user_of(request)))
         if "agent" in query:
             found = found.filter(agent__name=query["agent"])
         if "status" in query:
             found = found.filter(status=query["status"])
-        return Response([status_object(each) for each in found[: query["limit"]]])
+        return page(request, found, query, _told, "-created_at", "-pk")
 
+    @answers(OperationCreated, 400, 404, 429, status=202)
+    @or_signed
+    @creates()
     @takes(NewOperationShape)
     def post(self, request: Request, body: Body) -> Response:
-        for name in LATER:
-            if body.get(name):
-                raise NotSupported(f"Operations with {name!r} are not supported by this version")
-        for name in ("agent", "command"):
+        if body.get("pool"):
+            raise NotSupported("Operations with 'pool' are not supported by this version")
+        has_prompt = body.get("prompt") is not None
+        for name in ("agent",) if has_prompt else ("agent", "command"):
             if name not in body:
                 raise Malformed([_missing(name)])
         agent = access.operable_agent(user_of(request), body["agent"])
-        operation = requests.request_operation(agent, actor_of(request), _new(body))
-        return Response(
-            {
-                "kind": "OperationCreated",
-                "id": str(operation.pk),
-                "created_at": json_time(operation.created_at),
-            },
-            status=202,
-        )
+        if has_prompt:
+            body["command"] = _command_of_prompt(agent, body)
+        operation = requests.request_operation(agent, actor_of(request), _new(agent, body))
+        return Response(created(operation), status=202)
 
 
 def _missing(name: str) -> dict[str, Any]:
@@ -81,19 +102,42 @@ def _missing(name: str) -> dict[str, Any]:
     }
 
 
-def _new(body: Body) -> NewOperation:
+def _command_of_prompt(agent: Agent, body: Body) -> list[str]:
+    if "command" in body:
+        raise requests.InvalidRequest("An operation takes a prompt or a command, not both")
+    return requests.prompt_command(agent, body["prompt"])
+
+
+def _new(agent: Agent, body: Body) -> NewOperation:
     return NewOperation(
         command=body["command"],
         env=body.get("env") or {},
         workdir=body.get("workdir") or "",
         timeout_seconds=body.get("timeout_seconds"),
+        isolation=_isolation(agent, body),
     )
 
 
-class ListShape(serializers.Serializer[Any]):
-    agent = serializers.CharField(required=False)
-    status = serializers.ChoiceField(Operation.Status.choices, required=False)
-    limit = serializers.IntegerField(required=False, default=100, min_value=1, max_value=1000)
+def _isolation(agent: Agent, body: Body) -> requests.Isolation | None:
+    wanted = {name: body.get(name) for name in OF_ISOLATED}
+    if body.get("isolated"):
+        return requests.isolation(agent, **wanted)
+    if given := [name for name, value in wanted.items() if value is not None]:
+        raise requests.InvalidRequest(
+            f"{' and '.join(given)} can be chosen only for isolated operations, which have a "
+            'container of their own: add "isolated": true, or leave it out'
+        )
+    return None
+
+
+def _told(operations: Sequence[Operation]) -> list[OperationStatus]:
+    places = queue.positions(operations)
+    return [status_object(each, queue_position=places.get(each.pk)) for each in operations]
+
+
+def _told_one(operation: Operation, *, tail: int) -> OperationStatus:
+    place = queue.positions([operation]).get(operation.pk)
+    return status_object(operation, tail=tail, queue_position=place)
 
 
 class TailShape(serializers.Serializer[Any]):
@@ -107,50 +151,71 @@ class AfterShape(serializers.Serializer[Any]):
     )
 
 
-def visible_operation(user: User, operation_id: UUID) -> Operation:
-    visible = Operation.objects.visible_to(user).select_related("agent", "log")
-    operation = visible.filter(pk=operation_id).first()
-    if operation is None:
-        raise OperationNotFound
-    return operation
-
-
 class OperationView(ApiView):
+    takes_poll_tokens = True
+
+    @answers(OperationStatus, query=TailShape)
     def get(self, request: Request, operation_id: UUID) -> Response:
         query = self.query(TailShape)
-        operation = visible_operation(user_of(request), operation_id)
-        return Response(status_object(operation, tail=query["tail"]))
+        operation = visible_operation(caller_of(request), operation_id)
+        return Response(_told_one(operation, tail=query["tail"]))
 
 
 class CancelView(ApiView):
+    takes_poll_tokens = True
+
+    @answers(None, 400, 409, status=204)
     def post(self, request: Request, operation_id: UUID) -> Response:
-        user = user_of(request)
-        operation = visible_operation(user, operation_id)
-        if not Operation.objects.cancelable_by(user).contains(operation):
-            raise Forbidden("Only its requester and those who operate the agent can cancel it")
+        operation = cancelable_operation(caller_of(request), operation_id)
         requests.cancel(operation, actor_of(request))
         return Response(status=204)
 
 
+class ChatShape(serializers.Serializer[Any]):
+    message = Text()
+    model = Text(required=False, allow_null=True, max_length=200)
+
+
+class ChatView(ApiView):
+    """Answers at once; ``operations.chat`` waits for what the agent says."""
+
+    @answers(ChatAnswer, 400, 429, also={202: ChatAccepted, 503: ChatFailed})
+    @creates()
+    @takes(ChatShape)
+    def post(self, request: Request, body: Body, name: str) -> Response:
+        agent = access.operable_agent(user_of(request), name)
+        model = body.get("model") or ""
+        operation = chat.begin(agent, actor_of(request), body["message"], model)
+        return Response(chat.accepted(operation), status=202)
+
+
 class LogsView(ApiView):
+    takes_poll_tokens = True
+
+    @answers(Lines, query=AfterShape)
     def get(self, request: Request, operation_id: UUID) -> Response:
         query = self.query(AfterShape)
-        operation = visible_operation(user_of(request), operation_id)
+        operation = visible_operation(caller_of(request), operation_id)
         lines = logs.lines_after(operation.log_id, query["after"], query["limit"])
-        return Response(
-            {
-                "lines": [{"seq": seq, "text": text} for seq, text in lines],
-                "next": lines[-1][0] if lines else query["after"],
-                "truncated": operation.log.truncated,
-            }
-        )
+        told: Lines = {
+            "lines": [{"seq": seq, "text": text} for seq, text in lines],
+            "next": lines[-1][0] if lines else query["after"],
+            "truncated": operation.log.truncated,
+        }
+        return Response(told)
 
 
 class StreamView(ApiView):
-    """What any other method than GET is answered; that one is ``operations.events``."""
+    takes_poll_tokens = True
+
+    @answers(str, 400, also={204: None}, media_type="text/event-stream", query=PositionShape)
+    def get(self, request: Request, operation_id: UUID) -> Response:
+        """Lines, states and the end as server-sent events; 204 where the end was seen."""
+        raise MethodNotAllowed("GET")  # Never here: ``operations.events`` answers it.
 
 
 urlpatterns = [
+    path("api/agents/<str:name>/chat", ChatView.as_view()),
     path("api/v1/operations", OperationsView.as_view()),
     path("api/v1/operations/<uuid:operation_id>", OperationView.as_view()),
     path("api/v1/operations/<uuid:operation_id>/cancel", CancelView.as_view()),

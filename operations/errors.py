@@ -1,6 +1,6 @@
 """Errors about operations."""
 
-from trinity.errors import Conflict, Invalid, NotFound
+from trinity.errors import Conflict, Invalid, NotFound, TooMany, Unavailable
 
 
 class OperationNotFound(NotFound):
@@ -21,3 +21,28 @@ class NotSupported(Invalid):
     """A form of operation that this version does not run yet."""
 
     code = "not_supported"
+
+
+class ArtifactNotFound(NotFound):
+    code = "artifact_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("Artifact not found")
+
+
+class ArtifactUnavailable(Unavailable):
+    """It is recorded, and its bytes cannot be had."""
+
+    code = "artifact_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__("The storage of artifacts does not give this file: try again later")
+
+
+class QueueFull(TooMany):
+    """As many operations wait as may; ``Retry-After`` says when to ask again."""
+
+    code = "queue_full"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"{message}: ask again later", retry_after_seconds=30)

@@ -5,15 +5,16 @@ from typing import Any
 from agents import events, live
 from agents.events import event
 from agents.responses import Receive, Scope, Send
-from operations.errors import OperationNotFound
-from operations.execution import operation_group
+from operations.access import visible_operation
+from operations.endings import operation_group
 from operations.models import Operation
 from trinity.models import User
+from trinity.poll_tokens import Poller
 
 
 async def operation_stream(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer ``GET /api/v1/operations/{id}/stream``; ``id`` stands in the route's arguments."""
-    await events.serve(scope, receive, send, OperationEvents.find)
+    await events.serve(scope, receive, send, OperationEvents.find, OperationEvents.find)
 
 
 class OperationEvents:
@@ -26,18 +27,15 @@ class OperationEvents:
         self.groups = (live.log_group(operation.log_id), operation_group(operation.pk))
 
     @classmethod
-    def find(cls, user: User, arguments: dict[str, Any]) -> "OperationEvents":
-        found = Operation.objects.visible_to(user).filter(pk=arguments["operation_id"]).first()
-        if found is None:
-            raise OperationNotFound
-        return cls(found)
+    def find(cls, user: User | Poller, arguments: dict[str, Any]) -> "OperationEvents":
+        return cls(visible_operation(user, arguments["operation_id"]))
 
     @property
     def is_over(self) -> bool:
         # Recorded together with the last line.
         return self._operation.is_finished
 
-    def refresh(self, user: User) -> bool:
+    def refresh(self, user: User | Poller) -> bool:
         found = Operation.objects.visible_to(user).filter(pk=self._operation.pk).first()
         self._operation = found or self._operation
         return found is not None

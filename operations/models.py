@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
+from django.db.models.signals import post_delete
+from django.dispatch import receiver
 from django.utils import timezone
 
 from agents.models import Agent, Log
 from operations.errors import Finished
+from operations.grant_models import Grant
+from trinity.models import Scope
+from trinity.poll_tokens import Poller
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -19,22 +25,45 @@ if TYPE_CHECKING:
     from trinity.models import User
 
 
-class OperationQuerySet(models.QuerySet["Operation"]):
-    def visible_to(self, user: User | AnonymousUser) -> Self:
-        """Those that the user asked for, and those of agents that the user may see."""
-        if not user.is_authenticated or not user.is_active:
-            return self.none()
-        agents = Agent.objects.visible_to(user).filter(pk=OuterRef("agent"))
-        return self.filter(Q(requester=user) | Exists(agents))
+SUMMARY_CHARACTERS = 4000
 
-    def cancelable_by(self, user: User | AnonymousUser) -> Self:
-        if not user.is_authenticated or not user.is_active:
+
+class OperationQuerySet(models.QuerySet["Operation"]):
+    def visible_to(self, user: User | AnonymousUser | Poller) -> Self:
+        """Those that the user asked for, and those of agents that the user may see."""
+        return self._granted(user, Scope.READ, Agent.objects.visible_to)
+
+    def cancelable_by(self, user: User | AnonymousUser | Poller) -> Self:
+        return self._granted(user, Scope.OPERATE, Agent.objects.operable_by)
+
+    def _granted(
+        self,
+        user: User | AnonymousUser | Poller,
+        scope: Scope,
+        agents_of: Callable[[User | AnonymousUser], models.QuerySet[Agent]],
+    ) -> Self:
+        if isinstance(user, Poller):
+            return self.filter(pk=user.operation_id)
+        if not user.is_authenticated or not user.is_active or not user.may(scope):
             return self.none()
-        agents = Agent.objects.operable_by(user).filter(pk=OuterRef("agent"))
-        return self.filter(Q(requester=user) | Exists(agents))
+        # What he asked for he may see whatever became of the share, but not by a token that is
+        # limited to other agents.
+        within = self if user.agent_uids is None else self.filter(agent__uid__in=user.agent_uids)
+        return within.filter(
+            Q(requester=user) | Exists(agents_of(user).filter(pk=OuterRef("agent")))
+        )
 
     def unfinished(self) -> Self:
         return self.filter(status__in=[Operation.Status.STARTING, Operation.Status.PROCESSING])
+
+    def waiting(self) -> Self:
+        """Those that the limits leave no place yet, or that nobody has looked at."""
+        return self.filter(status=Operation.Status.STARTING, admitted_at=None)
+
+    def placed(self) -> Self:
+        """Unfinished ones that take up a place."""
+        begun = Q(status=Operation.Status.PROCESSING)
+        return self.filter(begun | Q(status=Operation.Status.STARTING, admitted_at__isnull=False))
 
 
 class Operation(models.Model):
@@ -68,28 +97,47 @@ class Operation(models.Model):
     environment = models.BinaryField(blank=True, default=b"", editable=False)
     workdir = models.CharField(max_length=500, blank=True, editable=False)
     timeout_seconds = models.PositiveIntegerField(null=True, editable=False)
+    #: Runs in a container of its own, and not in the agent's.
+    is_isolated = models.BooleanField(default=False, editable=False)
+    # Of an isolated one; never more than the agent has. Empty otherwise.
+    memory = models.CharField(max_length=8, blank=True, editable=False)
+    cpu = models.CharField(max_length=8, blank=True, editable=False)
+    network = models.CharField(max_length=8, blank=True, choices=Agent.Network, editable=False)
     log = models.OneToOneField(Log, models.PROTECT, related_name="operation", editable=False)
     status = models.CharField(
         max_length=10, choices=Status, default=Status.STARTING, editable=False
     )
     error = models.CharField(max_length=20, choices=Error, blank=True, editable=False)
-    summary = models.CharField(max_length=500, blank=True, editable=False)
+    summary = models.CharField(max_length=4000, blank=True, editable=False)
+    #: What else there is to say of the result: by the program, and of what was left out of it.
+    notes = models.JSONField(default=list, editable=False)
+    artifact_count = models.PositiveIntegerField(default=0, editable=False)
     exit_code = models.IntegerField(null=True, editable=False)
     cancel_requested_at = models.DateTimeField(null=True, editable=False)
+    #: When it got a place among those that run; until then it waits (``operations.queue``).
+    admitted_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, db_index=True, editable=False)
     started_at = models.DateTimeField(null=True, editable=False)
     finished_at = models.DateTimeField(null=True, editable=False)
+    #: By what it was asked for instead of a requester, and by whose signature.
+    grant = models.ForeignKey(Grant, models.SET_NULL, null=True, related_name="+", editable=False)
+    signer = models.CharField(max_length=42, blank=True, editable=False)
+    #: Of the token by which whoever signed reads and cancels it.
+    poll_digest = models.CharField(max_length=64, null=True, unique=True, editable=False)  # noqa: DJ001  # null, so that many have none
 
     objects = OperationQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at", "-pk"]
         indexes = [
+            models.Index(fields=["finished_at"], name="operation_finished"),
             models.Index(
                 fields=["created_at"],
                 name="operation_unfinished",
                 condition=Q(status__in=["starting", "processing"]),
-            )
+            ),
+            # Whose turn was the longest ago.
+            models.Index(fields=["requester", "-admitted_at"], name="operation_turns"),
         ]
 
     def __str__(self) -> str:
@@ -99,29 +147,98 @@ class Operation(models.Model):
     def is_finished(self) -> bool:
         return self.status not in {self.Status.STARTING, self.Status.PROCESSING}
 
+    @property
+    def is_waiting(self) -> bool:
+        return self.status == self.Status.STARTING and self.admitted_at is None
+
+    def admit(self) -> bool:
+        """Give it a place; return False when it has ended, or has one."""
+        waiting = Operation.objects.waiting().filter(pk=self.pk)
+        return bool(waiting.update(admitted_at=timezone.now()))
+
     def mark_processing(self) -> bool:
         """Return False when it was under way or finished already."""
         starting = Operation.objects.filter(pk=self.pk, status=self.Status.STARTING)
         return bool(starting.update(status=self.Status.PROCESSING, started_at=timezone.now()))
 
     def finish(
-        self, status: Status, *, error: str = "", summary: str = "", exit_code: int | None = None
+        self,
+        status: Status,
+        *,
+        error: str = "",
+        summary: str = "",
+        exit_code: int | None = None,
+        notes: Sequence[str] = (),
+        artifacts: Sequence[Artifact] = (),
     ) -> bool:
-        """Record the one outcome; return False when another came first."""
+        """Record the one outcome, in a transaction; return False when another came first."""
         unfinished = Operation.objects.unfinished().filter(pk=self.pk)
-        return bool(
-            unfinished.update(
-                status=status,
-                error=error,
-                summary=summary[:500],
-                exit_code=exit_code,
-                finished_at=timezone.now(),
-                environment=b"",
-            )
+        ended = unfinished.update(
+            status=status,
+            error=error,
+            summary=summary[:SUMMARY_CHARACTERS],
+            exit_code=exit_code,
+            notes=list(notes),
+            artifact_count=len(artifacts),
+            finished_at=timezone.now(),
+            environment=b"",
         )
+        if ended:
+            Artifact.objects.bulk_create(artifacts)
+        return bool(ended)
+
+    def cancel_waiting(self) -> bool:
+        """End it before it begins; return False when it has got a place, or has ended."""
+        now = timezone.now()
+        ended = {"status": self.Status.CANCELED, "finished_at": now, "cancel_requested_at": now}
+        waiting = Operation.objects.waiting().filter(pk=self.pk)
+        return bool(waiting.update(environment=b"", **ended))
 
     def request_cancel(self) -> None:
         """Ask for its end; raise Finished when it has ended already."""
         asked = Operation.objects.unfinished().filter(pk=self.pk)
         if not asked.update(cancel_requested_at=timezone.now()):
             raise Finished
+
+
+class Artifact(models.Model):
+    """A file that an operation left behind; its bytes lie in the storage of artifacts."""
+
+    # Known before the row is: a transaction that is tried again stores the same one.
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    operation = models.ForeignKey(
+        Operation, models.CASCADE, related_name="artifacts", editable=False
+    )
+    path = models.CharField(max_length=2000, editable=False)
+    size = models.PositiveBigIntegerField(editable=False)
+    content_type = models.CharField(max_length=100, editable=False)
+    sha256 = models.CharField(max_length=64, editable=False)
+    #: Where its bytes are: never made of what the program called it.
+    stored_as = models.CharField(max_length=100, editable=False)
+
+    class Meta:
+        ordering = ["operation", "path"]
+        constraints = [
+            models.UniqueConstraint(fields=["operation", "path"], name="artifact_path_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class LeftFolder(models.Model):
+    """A folder of the storage whose artifacts are deleted, and whose files are still to be."""
+
+    operation_id = models.UUIDField(unique=True, editable=False)
+    left_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return str(self.operation_id)
+
+
+@receiver(post_delete, sender=Operation)
+def leave_folder(instance: Operation, **_signal: Any) -> None:
+    """Remember its files in the transaction which deletes it, with its agent or by itself."""
+    # One that runs may just be storing some.
+    if instance.artifact_count or not instance.is_finished:
+        LeftFolder.objects.get_or_create(operation_id=instance.pk)

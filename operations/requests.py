@@ -2,13 +2,18 @@
 
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import Any
 
 from django.db import transaction
 
-from agents import live
-from agents.errors import AgentNotRunning
-from agents.models import Agent, Log
+from agents import activities, control, live
+from agents.errors import AgentNotRunning, InvalidLimit
+from agents.limits import check_cpu, check_memory, cpus, memory_bytes
+from agents.models import Activity, Agent, Log
+from agents.runtime import Network
 from agents.wire import encode
+from operations import endings, queue
+from operations.grant_models import Grant
 from operations.models import Operation
 from trinity.audit import Actor, recorded
 from trinity.encryption import seal
@@ -16,10 +21,32 @@ from trinity.errors import Invalid
 
 # The agent server takes a line of 1 MiB.
 REQUEST_BYTES = 900_000
+# Linux takes no single argument of 128 KiB.
+PROMPT_BYTES = 100_000
+PROMPT = "{prompt}"
 
 
 class InvalidRequest(Invalid):
     code = "invalid_operation"
+
+
+class NoPromptCommand(Invalid):
+    code = "no_prompt_command"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The agent takes no prompts: its template names no prompt_command. "
+            "Make the agent from one that does, or run a command"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """A container of the operation's own, and what it gets."""
+
+    memory: str
+    cpu: str
+    network: Network = Network.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +55,67 @@ class NewOperation:
     env: dict[str, str] = field(default_factory=dict)
     workdir: str = ""
     timeout_seconds: int | None = None
+    isolation: Isolation | None = None
+    #: For somebody without an account: what covers it, and the hash of his poll token.
+    grant: Grant | None = None
+    poll_digest: str | None = None
 
 
-def request_operation(agent: Agent, actor: Actor, new: NewOperation) -> Operation:
-    """Record the operation; the supervisor runs it. Raises AgentNotRunning, InvalidRequest."""
+def prompt_command(agent: Agent, prompt: str) -> list[str]:
+    """Return what a prompt becomes: it is put in as text of an argument, and no shell sees it.
+
+    Raises NoPromptCommand, InvalidRequest.
+    """
+    if not agent.prompt_command:
+        raise NoPromptCommand
+    if not prompt.strip():
+        raise InvalidRequest("There is no text in the prompt")
+    if len(prompt.encode()) > PROMPT_BYTES:
+        raise InvalidRequest(f"The prompt takes more than {PROMPT_BYTES} bytes")
+    if not any(PROMPT in argument for argument in agent.prompt_command):
+        return [*agent.prompt_command, prompt]
+    return [argument.replace(PROMPT, prompt) for argument in agent.prompt_command]
+
+
+def isolation(
+    agent: Agent, *, memory: str | None, cpu: str | None, network: str | None
+) -> Isolation:
+    """Return what an isolated operation gets: never more than its agent has.
+
+    Who may run something in an agent must not get more of the host than its owner gave it.
+    Raises InvalidLimit, InvalidRequest.
+    """
+    if memory and memory_bytes(check_memory(memory)) > memory_bytes(agent.memory):
+        raise InvalidLimit(f"memory must not be above the agent's own: {agent.memory}")
+    if cpu and cpus(check_cpu(cpu)) > cpus(agent.cpu):
+        raise InvalidLimit(f"cpu must not be above the agent's own: {agent.cpu}")
+    if network not in {None, "", Network.NONE, Network.INTERNET}:
+        raise InvalidRequest("network must be none or internet")
+    wanted = Network(network or Network.NONE)
+    if wanted is not Network.NONE and agent.network == Network.NONE:
+        raise InvalidRequest("The agent has no network, so its isolated operations get none")
+    if wanted is not Network.NONE and not agent.host.gives_network:
+        raise InvalidRequest(agent.host.network_notice)
+    return Isolation(memory or agent.memory, cpu or agent.cpu, wanted)
+
+
+def request_operation(
+    agent: Agent, actor: Actor, new: NewOperation, *, chat: Activity | None = None
+) -> Operation:
+    """Record the operation; the supervisor runs it.
+
+    Raises AgentNotRunning, InvalidRequest, QueueFull.
+    """
     with recorded(actor, "run", "agent", agent.name):
         _check(new)
-        if agent.status != Agent.Status.RUNNING:
+        control.check(agent.host)
+        agent.host.check_disk()
+        # An isolated one has a container of its own.
+        if not new.isolation and agent.status != Agent.Status.RUNNING:
             raise AgentNotRunning(f"Agent {agent.name} is {agent.status}: start it first")
-        operation = _record(agent, actor, new)
+        operation, activity = _record(agent, actor, new, chat)
     live.wake_supervisor()
+    activities.announce(activity)
     return operation
 
 
@@ -54,21 +132,62 @@ def _check(new: NewOperation) -> None:
         raise InvalidRequest("workdir must lie below the workspace: a relative path without '..'")
 
 
-def _record(agent: Agent, actor: Actor, new: NewOperation) -> Operation:
+def _record(
+    agent: Agent, actor: Actor, new: NewOperation, chat: Activity | None
+) -> tuple[Operation, Activity]:
     with transaction.atomic():
-        return Operation.objects.create(
+        queue.check_room(agent.host, actor.user)
+        operation = Operation.objects.create(
             agent=agent,
             requester=actor.user,
             command=new.command,
             environment=seal(new.env) if new.env else b"",
             workdir=new.workdir,
             timeout_seconds=new.timeout_seconds,
+            **_isolated(new.isolation),
             log=Log.objects.create(),
+            grant=new.grant,
+            signer=actor.signer,
+            poll_digest=new.poll_digest,
         )
+        activity = activities.begin(
+            agent,
+            Activity.Type.OPERATION,
+            actor,
+            details={"program": new.command[0][:200]},
+            parent=chat,
+            execution=operation.pk,
+        )
+        if chat:
+            activities.leave_to_execution(chat, operation.pk)
+    return operation, activity
 
 
 def cancel(operation: Operation, actor: Actor) -> None:
-    """Ask for the operation's end; raises Finished when it has ended."""
+    """End what waits, at once; ask for the end of what runs. Raises Finished when it has ended."""
     with recorded(actor, "cancel", "operation", str(operation.pk)):
-        operation.request_cancel()
-    live.wake_supervisor()
+        control.check(operation.agent.host)
+        ended = _cancel_waiting(operation)
+        if ended is None:
+            operation.request_cancel()
+    if ended is None:
+        live.wake_supervisor()
+        return
+    endings.announce_from_thread(operation)
+    for activity in ended:
+        activities.announce(activity)
+
+
+def _cancel_waiting(operation: Operation) -> list[Activity] | None:
+    """Return the activities that ended with it; None when it waits no longer."""
+    with transaction.atomic():
+        if operation.cancel_waiting():
+            return endings.end_activities(operation, Operation.Status.CANCELED)
+    return None
+
+
+def _isolated(isolation: Isolation | None) -> dict[str, Any]:
+    if isolation is None:
+        return {}
+    given = {"memory": isolation.memory, "cpu": isolation.cpu, "network": isolation.network}
+    return {"is_isolated": True, **given}

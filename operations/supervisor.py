@@ -9,13 +9,16 @@ from channels.layers import get_channel_layer
 from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
-from agents import engine, live, process
+from agents import activities, control, engine, live, process
 from agents.database import Writer, read
 from agents.errors import LeaseLost
+from agents.git_watch import GitWatches
+from agents.janitor import Janitor
 from agents.models import Agent, Host
 from agents.runtime import get_runtime
 from agents.watch import Watch
-from operations.execution import Executions
+from operations import retention
+from operations.executions import Executions
 from trinity.errors import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -30,6 +33,7 @@ class Supervisor:
         live.use_loop(asyncio.get_running_loop())
         while True:
             host, epoch = await self._take_lease()
+            await read(control.look, host)
             logger.info("Supervising host %s in epoch %d", host, epoch)
             try:
                 await engine.apart(self._act(host, epoch))
@@ -41,7 +45,7 @@ class Supervisor:
                 await asyncio.sleep(TAKE_SECONDS)
             finally:
                 with suppress(DatabaseError, OSError):
-                    await asyncio.shield(read(host.release_lease, epoch))
+                    await asyncio.shield(read(_release, host, epoch))
             engine.heed_cancellation()
 
     async def _take_lease(self) -> tuple[Host, int]:
@@ -77,6 +81,10 @@ class Supervisor:
                 tasks.create_task(self._renew(host, epoch))
                 tasks.create_task(Watch(host, epoch, writer, on_status).run())
                 tasks.create_task(executions.run())
+                tasks.create_task(Janitor(host, epoch).run())
+                tasks.create_task(activities.keep_tidy(writer))
+                tasks.create_task(retention.keep_tidy(host, writer))
+                tasks.create_task(GitWatches(host).run())
                 tasks.create_task(self._hear(executions))
         finally:
             await asyncio.to_thread(writer.close)
@@ -108,6 +116,11 @@ async def _subscribe(layer: Any) -> str:
     channel: str = await layer.new_channel("supervisor.")
     await layer.group_add(live.SUPERVISOR, channel)
     return channel
+
+
+def _release(host: Host, epoch: int) -> None:
+    control.beat(host, epoch)
+    host.release_lease(epoch)
 
 
 def _check_lease(host_id: int, epoch: int) -> None:

@@ -2,10 +2,12 @@
 
 import os
 from concurrent.futures import wait
+from importlib import import_module
 from threading import Barrier
 
 import pytest
 from channels.layers import channel_layers
+from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.db import connections
 from hypothesis import HealthCheck
@@ -13,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 
 from agents import database, engine, live, logs
 from agents.runtime import get_runtime
-from tests import engines
+from tests import answered, engines
 from trinity import handler
 
 # How long an example takes is the machine's business.
@@ -21,6 +23,30 @@ hypothesis_settings.register_profile(
     "trinity", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("trinity")
+
+
+# Before any handler reads the list.
+django_settings.MIDDLEWARE.insert(0, "tests.answered.Answered")
+_served = import_module("trinity.asgi").application.application_mapping
+_served["http"] = answered.listening(_served["http"])
+
+
+@pytest.fixture(autouse=True)
+def _documented():
+    """No test gets an answer that the OpenAPI document does not have."""
+    answered.problems.clear()
+    yield
+    assert not answered.problems, "\n".join(answered.problems)
+
+
+def pytest_sessionfinish(session):
+    answered.keep()
+    is_last = not hasattr(session.config, "workerinput")
+    if is_last and os.environ.get("TRINITY_EVERY_ANSWER") == "1" and (left := answered.missing()):
+        print(f"\n{len(left)} documented answers have no test:")
+        for method, path, status in left:
+            print(f"  {status} {method.upper()} {path}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_collection_modifyitems(config, items):

@@ -45,11 +45,19 @@ def client():
     return docker.DockerClient(engine_url(), timeout=60)
 
 
+WITHOUT_NETWORK = (
+    *("--iptables=false", "--ip6tables=false", "--ip-forward=false"),
+    *("--ip-masq=false", "--bridge=none"),
+)
+
+
 class PrivateEngine:
     """A dockerd of the test's own, with its own directories; the test may stop or kill it."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *, wrapper=(), options=WITHOUT_NETWORK):
         self.folder = Path(folder)
+        self.wrapper = wrapper
+        self.options = options
         self.url = f"unix://{self.folder}/docker.sock"
         self.process = None
 
@@ -60,11 +68,11 @@ class PrivateEngine:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
+                    *self.wrapper,
                     "dockerd",
                     *("--data-root", f"{self.folder}/root", "--exec-root", f"{self.folder}/exec"),
                     *("-p", f"{self.folder}/pid", "-H", self.url),
-                    *("--iptables=false", "--ip6tables=false", "--ip-forward=false"),
-                    *("--ip-masq=false", "--bridge=none"),
+                    *self.options,
                 ],
                 stdout=log,
                 stderr=log,
@@ -92,9 +100,9 @@ class PrivateEngine:
 
 
 @contextmanager
-def private_engine():
+def private_engine(**options):
     folder = tempfile.mkdtemp(prefix="trinity-engine-")
-    engine = PrivateEngine(folder)
+    engine = PrivateEngine(folder, **options)
     engine.start()
     try:
         engine.load()

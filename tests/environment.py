@@ -16,7 +16,11 @@ if "TRINITY_TEST_DIR" not in os.environ:
 _folder = os.environ["TRINITY_TEST_DIR"]
 os.environ["TRINITY_DATA_DIR"] = str(Path(_folder) / _worker)
 # A developer's own deployment must not be what the tests run in.
-for _name in ("REDIS_URL", "TRINITY_ADMIN_PASSWORD", "TRINITY_HOST", "TRINITY_PORT"):
+for _name in (
+    *("REDIS_URL", "TRINITY_ADMIN_PASSWORD", "TRINITY_HOST", "TRINITY_PORT"),
+    "TRINITY_TEMPLATES_DIR",
+    *("TRINITY_ACCEPT_ZERO_SIGNATURE", "TRINITY_SIGNER_RATE", "TRINITY_ADDRESS_RATE"),
+):
     os.environ.pop(_name, None)
 # Which database the tests run on is said by a name of its own.
 os.environ.pop("DATABASE_URL", None)

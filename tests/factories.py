@@ -2,9 +2,11 @@
 
 from itertools import count
 
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from agents.models import Agent, Host, Log, Share
+from operations.grant_models import Grant
 from operations.models import Operation
 from trinity.models import ApiToken, User
 
@@ -16,6 +18,7 @@ def make_user(**fields):
     number = next(_numbers)
     fields.setdefault("username", f"user{number}")
     fields.setdefault("email", f"user{number}@example.org")
+    fields.setdefault("email_verified_at", timezone.now())
     user = User(**fields)
     user.set_unusable_password()
     user.save()
@@ -55,13 +58,32 @@ def make_operation(**fields):
     return Operation.objects.create(log=Log.objects.create(), **fields)
 
 
-def token_of(user):
-    return ApiToken.issue(user, "test", expires_at=None)[1]
+def make_grant(**fields):
+    """A grant for an agent that is recorded as running."""
+    if "agent" not in fields:
+        fields["agent"] = make_running_agent()
+    fields.setdefault("command", ["true"])
+    fields.setdefault("signers", ["0x" + "1" * 40])
+    return Grant.objects.create(**fields)
 
 
-def client_of(user):
-    """A program that speaks for the user by a bearer token."""
+def make_token(user, *, scopes=None, agents=None, name="test", expires_at=None):
+    """A token and its text; ``agents`` are the only ones it is for."""
+    only = None if agents is None else [{"uid": each.uid, "name": each.name} for each in agents]
+    return ApiToken.issue(user, name, expires_at=expires_at, scopes=scopes, agents=only)
+
+
+def token_of(user, **limits):
+    return make_token(user, **limits)[1]
+
+
+def client_of(user, **limits):
+    """A program that speaks for the user by a bearer token, limited or not."""
+    return bearer_client(token_of(user, **limits))
+
+
+def bearer_client(text):
     client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token_of(user)}")
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {text}")
     client.default_format = "json"
     return client

@@ -9,10 +9,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 import time
 from collections import defaultdict
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
@@ -25,7 +27,9 @@ from agents.errors import (
     EngineUnavailable,
     ImageMissing,
     StartFailed,
+    VolumeMissing,
 )
+from agents.image.agent_server.processes import members
 from agents.runtime import (
     Change,
     Container,
@@ -33,6 +37,7 @@ from agents.runtime import (
     ContainerStatus,
     EngineDescription,
     LogEntry,
+    Network,
     Usage,
 )
 from tests.environment import FAST
@@ -47,6 +52,8 @@ class FakeContainer:
         self.process = None
         self.log = []
         self.reader = None
+        self.is_read = threading.Event()
+        self.is_read.set()
         self.state = Container(
             id=f"{next(_numbers):064x}",
             name=spec.name,
@@ -63,7 +70,10 @@ class FakeRuntime:
         self.images = {"trinity-agent-base:latest"}
         self.away = False
         self.refuses_limits = False
+        self.refuses_starts = False
+        self.unguardable = ""
         self.used_bytes = 1024
+        self.networks = set()
         self.calls = defaultdict(int)
         self._containers = {}
         self._listeners = []
@@ -72,7 +82,15 @@ class FakeRuntime:
     # What a test does behind Trinity's back.
 
     def kill(self, container_id):
-        self._get(container_id).process.kill()
+        _kill_all(self._get(container_id).process)
+
+    def run_out_of_memory(self, name, *, all_of_it=False):
+        """End a container's programs as the kernel does; the server too, if it is that bad."""
+        container = self._get(name)
+        container.state = replace(container.state, out_of_memory=True)
+        for each in members(container.process.pid, b"no mark"):
+            if all_of_it or each.pid != container.process.pid:
+                os.kill(each.pid, signal.SIGKILL)
 
     def close(self):
         for container in list(self._containers.values()):
@@ -107,20 +125,26 @@ class FakeRuntime:
                 if name not in taken:
                     break
                 known = taken[name].state
-                if known.labels.get("trinity.spec") == spec.labels.get("trinity.spec"):
+                identity = ("trinity.agent-uid", "trinity.generation", "trinity.spec")
+                if all(known.labels.get(each) == spec.labels.get(each) for each in identity):
                     return known.id
             else:
                 raise StartFailed(f"{name} is taken")
             container = FakeContainer(replace(spec, name=name))
             self._containers[container.state.id] = container
+            for volume in (spec.workspace_volume, spec.spool_volume):
+                (self.folder / volume).mkdir(parents=True, exist_ok=True)
             return container.state.id
 
     def start(self, container_id):
         self._enter("start")
         container = self._get(container_id)
+        if self.refuses_starts:
+            raise StartFailed("The fake engine cannot start it")
         with self._lock:
             if container.process is not None:
                 return
+            self._check_network(container.spec)
             self._begin(container)
         self._tell(container, Change.STARTED)
 
@@ -144,8 +168,66 @@ class FakeRuntime:
             raise EngineRefused("The fake engine refuses")
         container.spec = replace(container.spec, limits=limits)
 
+    def rename(self, container_id, name):
+        self._enter("rename")
+        container = self._get(container_id)
+        names = [name, f"{name}-{container.spec.labels.get('trinity.instance')}"]
+        if container.spec.name in names:
+            return
+        taken = {each.spec.name for each in self._containers.values()}
+        for free in names:
+            if free not in taken:
+                container.spec = replace(container.spec, name=free)
+                container.state = replace(container.state, name=free)
+                return
+        raise StartFailed(f"{name} is taken")
+
+    def volume_sizes(self, *, prefix):
+        self._enter("volume_sizes")
+        return {
+            volume.name: sum(file.stat().st_size for file in volume.rglob("*") if file.is_file())
+            for volume in self.folder.iterdir()
+            if volume.name.startswith(prefix)
+        }
+
+    def disk(self):
+        self._enter("disk")
+        return self.folder
+
     def remove_volume(self, name):
         self._enter("remove_volume")
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def volumes(self, *, prefix):
+        self._enter("volumes")
+        return sorted(path.name for path in self.folder.glob(f"{prefix}*"))
+
+    def export_volume(self, name, into):
+        self._enter("export_volume")
+        if not (self.folder / name).is_dir():
+            raise VolumeMissing(f"No volume {name}")
+        with tarfile.open(fileobj=into, mode="w|") as archive:
+            archive.add(self.folder / name, arcname=".")
+
+    def import_volume(self, name, archive):
+        self._enter("import_volume")
+        (self.folder / name).mkdir(parents=True)
+        with tarfile.open(fileobj=archive, mode="r|") as content:
+            content.extractall(self.folder / name, filter="tar")
+
+    def prepare_network(self, network, *, instance, unguarded):
+        self._enter("prepare_network")
+        if unguarded or not self.unguardable:
+            self.networks.add((instance, network))
+        return self.unguardable
+
+    def remove_networks(self, *, instance):
+        self._enter("remove_networks")
+        for container in self._containers.values():
+            is_ours = container.spec.labels.get("trinity.instance") == instance
+            if is_ours and container.process and container.spec.network is not Network.NONE:
+                raise EngineRefused("A container uses the network")
+        self.networks = {each for each in self.networks if each[0] != instance}
 
     def inspect(self, container_id):
         self._enter("inspect")
@@ -190,6 +272,15 @@ class FakeRuntime:
                 return
             await asyncio.sleep(0.01)
 
+    @asynccontextmanager
+    async def hold_back(self, container_id):
+        container = self._get(container_id)
+        container.is_read.clear()
+        try:
+            yield
+        finally:
+            container.is_read.set()
+
     def usage(self, containers):
         self._enter("usage")
         return {
@@ -209,6 +300,11 @@ class FakeRuntime:
         self.calls[name] += 1
         if self.away:
             raise EngineUnavailable("The fake engine is away")
+
+    def _check_network(self, spec):
+        network = (spec.labels.get("trinity.instance"), spec.network)
+        if spec.network is not Network.NONE and network not in self.networks:
+            raise StartFailed("Its network has not been prepared")
 
     def _find(self, name_or_id):
         for container in self._containers.values():
@@ -275,6 +371,7 @@ class FakeRuntime:
     def _read(self, container, pipe, is_stderr):
         with pipe:
             for line in pipe:
+                container.is_read.wait()
                 with self._lock:
                     container.log.append(LogEntry(time.time_ns(), is_stderr, line))
 
@@ -282,14 +379,23 @@ class FakeRuntime:
         process, reader = container.process, container.reader
         if process is None:
             return
+        if name is signal.SIGKILL:
+            _kill_all(process)
         process.send_signal(name)
         try:
             process.wait(grace_seconds or 10)
         except subprocess.TimeoutExpired:
-            process.kill()
+            _kill_all(process)
         reader.join(10)
 
     def _tell(self, container, change):
         event = ContainerEvent(container.state.id, change, container.state.labels)
         for loop, queue in list(self._listeners):
             loop.call_soon_threadsafe(queue.put_nowait, event)
+
+
+def _kill_all(process):
+    """Kill the server and its programs: a container leaves nobody behind."""
+    for each in members(process.pid, b"no mark"):
+        with suppress(ProcessLookupError):
+            os.kill(each.pid, signal.SIGKILL)

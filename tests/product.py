@@ -31,13 +31,15 @@ def free_port():
 class Product:
     """One installation; ``start`` may be called again after ``stop`` or ``kill``."""
 
-    def __init__(self, *, engine=None, environment=None, split=False):
+    def __init__(self, *, engine=None, environment=None, split=False, wrapper=()):
         self.data_dir = Path(tempfile.mkdtemp(prefix="trinity-product-"))
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.admin_password = PASSWORD
         self.engine_url = engine or engine_url()
         self.split = split
+        #: What each of its commands is run by.
+        self.wrapper = wrapper
         self.processes = {}
         self.environment = {
             **os.environ,
@@ -70,7 +72,7 @@ class Product:
         name = name or command
         with (self.data_dir / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "manage.py", command],
+                [*self.wrapper, sys.executable, "manage.py", command],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=log,
@@ -86,7 +88,7 @@ class Product:
 
     def manage(self, *arguments):
         return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
+            [*self.wrapper, sys.executable, "manage.py", *arguments],
             cwd=ROOT,
             env=self.environment,
             check=True,
@@ -121,6 +123,7 @@ class Product:
                 container.remove(force=True)
             for volume in engine.volumes.list(filters={"name": f"trinity-{self.instance}-"}):
                 volume.remove(force=True)
+        self.manage("remove_networks")
         shutil.rmtree(self.data_dir, ignore_errors=True)
 
     @cached_property

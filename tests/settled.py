@@ -35,6 +35,7 @@ def differences(product, engine):
         if (status == "running") != (container_id in running)
     ]
     uids = {uid for uid, *_ in agents}
+    uids |= {uid for (uid,) in rows(product, "SELECT uid FROM agents_retainedworkspace")}
     volumes = engine.volumes.list(filters={"name": f"trinity-{product.instance}-"})
     wrong += [f"volume {each.name}" for each in volumes if each.name.split("-")[2] not in uids]
     directories = {f"{uid}-{generation}" for uid, *_, generation in agents}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,18 +18,29 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
 from django.utils.cache import patch_vary_headers
 from django.utils.module_loading import import_string
 from django.views import defaults
 from rest_framework import exceptions, serializers
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView, set_rollback
 
-from trinity import errors
-from trinity.identity import BearerAuthentication, CookieAuthentication, bearer_token
+from trinity import audit, errors
+from trinity.identity import (
+    POLLS_ONE,
+    BearerAuthentication,
+    CookieAuthentication,
+    actor_of,
+    bearer_token,
+    require_scope,
+)
+from trinity.models import Scope, User
+from trinity.poll_tokens import Poller
 from trinity.shapes import MAX_BODY_BYTES, Body, JSONBodyParser, Malformed, problems_of, shaped
 
 logger = logging.getLogger(__name__)
@@ -43,6 +55,7 @@ STATUS = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.TooLarge: 413,
+    errors.Contradiction: 422,
     errors.TooMany: 429,
     errors.Unavailable: 503,
 }
@@ -52,9 +65,12 @@ OF_DJANGO = {
     RequestDataTooBig: (413, "too_large", "The request is too large"),
     SuspiciousOperation: (400, "bad_request", "The request is not one that can be answered"),
 }
+# What a path is about, for the audit trail.
+OBJECT_PATH = re.compile(r"/api/(?:v1/)?(agent|operation|token|pool)s/([^/]+)/?(.*)")
 CODES = {400: "invalid", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
 
 View = TypeVar("View", bound="ApiView")
+Answered = TypeVar("Answered", bound=HttpResponseBase)
 P = ParamSpec("P")
 
 
@@ -80,11 +96,23 @@ class ErrorAnswer:
         return cls(status, {"detail": detail, "code": code}, headers)
 
 
-def exception_handler(error: Exception, _context: dict[str, Any]) -> Response:
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     """Answer every error as JSON; what nobody foresaw is logged, and answered without detail."""
     set_rollback()
+    if isinstance(error, errors.Forbidden):
+        request = context["request"]
+        record_refusal(error, actor_of(request), request.method, request.path)
     answer = answer_to(error)
     return Response(answer.body, status=answer.status, headers=answer.headers)
+
+
+def record_refusal(error: errors.Forbidden, actor: audit.Actor, method: str, path: str) -> None:
+    """Tell the audit trail, unless something nearer to the object has told it."""
+    if error.is_recorded:
+        return
+    found = OBJECT_PATH.fullmatch(path)
+    kind, name, rest = found.groups() if found else ("path", path, "")
+    audit.denied(actor, f"{method} {rest}".strip()[:40], kind, name, error)
 
 
 def error_response(error: Exception) -> JsonResponse:
@@ -148,6 +176,14 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return defaults.bad_request(request, exception)
 
 
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer what a page or the admin refuses, as ``handler403``, and record it."""
+    told = getattr(exception.__cause__, "is_recorded", False)
+    if isinstance(request.user, User) and not told:
+        audit.record_denial(actor_of(request), str(request.method), "path", request.path)
+    return defaults.permission_denied(request, exception)
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer what fails outside any view, as ``handler500``."""
     error = sys.exc_info()[1]
@@ -200,7 +236,7 @@ class ApiMiddleware:
     @staticmethod
     def _admit(request: HttpRequest) -> None:
         path = request.path_info
-        if needs_credentials(path) and not _has_credentials(request):
+        if needs_credentials(path) and not (_has_credentials(request) or _proves_itself(request)):
             raise exceptions.NotAuthenticated
         if "\0" in path:  # PostgreSQL takes no such text, not even to look for it
             raise Http404
@@ -212,6 +248,17 @@ class ApiMiddleware:
 
 def _has_credentials(request: HttpRequest) -> bool:
     return bearer_token(request.META) is not None or request.user.is_authenticated
+
+
+def _proves_itself(request: HttpRequest) -> bool:
+    """Ask the view, of a request that has no credentials, whether it may come without."""
+    if "HTTP_AUTHORIZATION" in request.META:
+        return False
+    try:
+        view = getattr(resolve(request.path_info).func, "view_class", None)
+    except Resolver404:
+        return False
+    return isinstance(view, type) and issubclass(view, ApiView) and view.proves_itself(request)
 
 
 def engine_away_since() -> datetime | None:
@@ -249,7 +296,10 @@ def _allow_origin(request: HttpRequest, response: HttpResponse) -> HttpResponse:
         return response
     patch_vary_headers(response, ["Origin"])
     response["Access-Control-Allow-Origin"] = origin
-    response["Access-Control-Expose-Headers"] = "Link, Retry-After, Trinity-Engine"
+    response["Access-Control-Expose-Headers"] = (
+        "Idempotent-Replayed, Link, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, "
+        "Retry-After, Trinity-Engine"
+    )
     if _is_preflight(request):
         response["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE"
         response["Access-Control-Allow-Headers"] = (
@@ -265,11 +315,20 @@ def _allow_origin(request: HttpRequest, response: HttpResponse) -> HttpResponse:
 class ApiView(APIView):
     """A view whose checks come in the order of the contract: credentials, shape, the rest.
 
-    Its methods name the shape of their body with ``@takes`` and get it as an argument.
+    What a token is limited to belongs to the credentials. The scopes here are the least that a
+    method needs, so that no view forgets them; ``agents.access`` asks for more where an agent's
+    owner is needed.
+
+    The methods name the shape of their body with ``@takes`` and get it as an argument.
     """
 
     authentication_classes = [BearerAuthentication, CookieAuthentication]
     parser_classes = [JSONBodyParser]
+    #: What a token needs for a safe method, and for any other; None where any token will do.
+    read_scope: Scope | None = Scope.READ
+    write_scope: Scope | None = Scope.OPERATE
+    #: Whether a poll token may come to it; what it finds there is for the view to say.
+    takes_poll_tokens = False
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -277,6 +336,19 @@ class ApiView(APIView):
         # form, and read a body of any length where no Content-Length is given.
         self.raw_body = _read_body(request)
         super().initial(request, *args, **kwargs)
+        scope = self.read_scope if request.method in SAFE_METHODS else self.write_scope
+        if isinstance(request.user, Poller) and not self.takes_poll_tokens:
+            raise errors.InsufficientScope(POLLS_ONE)
+        if scope and isinstance(request.user, User):
+            require_scope(request.user, scope)
+
+    @classmethod
+    def proves_itself(cls, request: HttpRequest) -> bool:
+        """Tell whether a request without credentials holds in its body what stands for them.
+
+        The view must then ask for that, in the place of a signed-in user.
+        """
+        return False
 
     def perform_content_negotiation(
         self, request: Request, force: bool = False
@@ -285,11 +357,13 @@ class ApiView(APIView):
         return JSONRenderer(), "application/json"
 
     def body(self, shape: type[serializers.Serializer[Any]]) -> Body:
+        return shaped(shape, self.parsed_body(), "body")
+
+    def parsed_body(self) -> Any:
         [parser] = self.get_parsers()
         context = self.get_parser_context(self.request)
         content_type = self.request.META.get("CONTENT_TYPE", "")
-        sent: Any = parser.parse(BytesIO(self.raw_body), content_type, context)
-        return shaped(shape, sent, "body")
+        return parser.parse(BytesIO(self.raw_body), content_type, context)
 
     def query(self, shape: type[serializers.Serializer[Any]]) -> Body:
         """Return the query's parameters; their fields may coerce, for all of them are text."""
@@ -299,20 +373,22 @@ class ApiView(APIView):
 def takes(
     shape: type[serializers.Serializer[Any]],
 ) -> Callable[
-    [Callable[Concatenate[View, Request, Body, P], Response]],
-    Callable[Concatenate[View, Request, P], Response],
+    [Callable[Concatenate[View, Request, Body, P], Answered]],
+    Callable[Concatenate[View, Request, P], Answered],
 ]:
     """Give the decorated method a body of that shape; what has another is a 422 before it runs."""
 
     def decorate(
-        method: Callable[Concatenate[View, Request, Body, P], Response],
-    ) -> Callable[Concatenate[View, Request, P], Response]:
+        method: Callable[Concatenate[View, Request, Body, P], Answered],
+    ) -> Callable[Concatenate[View, Request, P], Answered]:
         @wraps(method)
         def with_body(
             view: View, request: Request, /, *args: P.args, **kwargs: P.kwargs
-        ) -> Response:
+        ) -> Answered:
             return method(view, request, view.body(shape), *args, **kwargs)
 
+        # Read by trinity.schema; a function has no such attribute for the type checker.
+        setattr(with_body, "shape", shape)  # noqa: B010
         return with_body
 
     return decorate

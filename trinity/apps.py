@@ -6,4 +6,5 @@ class TrinityConfig(AppConfig):
     verbose_name = "Identity and audit"
 
     def ready(self) -> None:
-        from trinity import checks  # noqa: F401, PLC0415  # registers itself on import
+        # They register themselves on import.
+        from trinity import checks, sign_ins  # noqa: F401, PLC0415

@@ -1,6 +1,7 @@
 """What is served: Django's handler, and beside it streams and the live socket."""
 
 import os
+import re
 from typing import Any
 
 import django
@@ -12,9 +13,10 @@ django.setup(set_prefix=False)
 # Only now: the apps' modules need Django to be set up.
 from django.urls import path, re_path  # noqa: E402
 
-from agents import log_streams  # noqa: E402
+from agents import file_streams, log_streams, trail  # noqa: E402
 from agents import topics as agent_topics  # noqa: E402
 from agents.consumers import LiveConsumer  # noqa: E402
+from operations import chat  # noqa: E402
 from operations import topics as operation_topics  # noqa: E402
 from operations.events import operation_stream  # noqa: E402
 from trinity.handler import RequestHandler  # noqa: E402
@@ -22,14 +24,22 @@ from trinity.handler import RequestHandler  # noqa: E402
 django_application = RequestHandler()
 
 
-def beside_django(answer: Any) -> Any:
-    """Let an application answer GET; Django knows what to say to any other method."""
+def beside_django(answer: Any, method: str = "GET") -> Any:
+    """Let an application answer one method; Django knows what to say to any other."""
 
     async def answered(scope: Any, receive: Any, send: Any) -> None:
-        answering = answer if scope["method"] == "GET" else django_application
+        answering = answer if scope["method"] == method else django_application
         await answering(scope, receive, send)
 
     return answered
+
+
+UPLOADS = re.compile(r"/api/agents/[^/]+/files")
+
+
+def is_upload(method: str, path: str) -> bool:
+    """Tell whether the server passes a body on while it arrives: one that is a file."""
+    return method == "PUT" and UPLOADS.fullmatch(path) is not None
 
 
 RESOLVERS = (agent_topics.resolve, operation_topics.resolve)
@@ -38,6 +48,11 @@ application = ProtocolTypeRouter(
     {
         "http": URLRouter(
             [
+                path("api/agents/<str:name>/chat", chat.answered(django_application)),
+                path("api/audit.csv", beside_django(trail.audit_file)),
+                path("api/agents/<str:name>/audit.csv", beside_django(trail.agent_audit_file)),
+                path("api/agents/<str:name>/files", beside_django(file_streams.upload, "PUT")),
+                path("api/agents/<str:name>/files/download", beside_django(file_streams.download)),
                 path("api/agents/<str:name>/logs/stream", beside_django(log_streams.log_stream)),
                 path(
                     "api/agents/<str:name>/logs/download", beside_django(log_streams.log_download)

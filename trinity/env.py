@@ -1,5 +1,6 @@
 """Typed readers for environment variables; every error names its variable."""
 
+import json
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -40,6 +41,19 @@ def number(name: str, default: int, *, least: int = 0) -> int:
 def words(name: str, default: list[str]) -> list[str]:
     raw = os.environ.get(name)
     return [word.strip() for word in raw.split(",") if word.strip()] if raw else default
+
+
+def mapping(name: str, default: dict[str, Any]) -> dict[str, Any]:
+    """Read a JSON object."""
+    raw = os.environ.get(name)
+    try:
+        value = json.loads(raw) if raw else default
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        # Not repeated: keys of a storage may stand in it.
+        raise ImproperlyConfigured(f"{name} is not a JSON object")
+    return value
 
 
 def secret(name: str, default: str) -> str:

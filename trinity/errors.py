@@ -9,6 +9,8 @@ class TrinityError(Exception):
     """Base of every error that a user may read; ``code`` is stable, the text is not."""
 
     code = "error"
+    #: Whether the audit trail tells of it already.
+    is_recorded = False
 
 
 class Invalid(TrinityError):
@@ -29,10 +31,22 @@ class Forbidden(TrinityError):
     code = "forbidden"
 
 
+class InsufficientScope(Forbidden):
+    """The caller's token is limited to less than this; another of his might do."""
+
+    code = "insufficient_scope"
+
+
 class Conflict(TrinityError):
     """The object's present state, or one that exists already, does not allow the action."""
 
     code = "conflict"
+
+
+class Contradiction(TrinityError):
+    """What is asked for does not go with what was asked for before."""
+
+    code = "contradiction"
 
 
 class TooLarge(TrinityError):

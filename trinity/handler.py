@@ -14,10 +14,13 @@ from django.db import close_old_connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from trinity.measures import watch_queue
+
 # Verbs wait for containers here: so many may be under way before other requests wait for them.
 THREADS = 64
 
 _threads = ThreadPoolExecutor(THREADS, "request")
+watch_queue("request", _threads)
 
 
 class RequestHandler(ASGIHandler):

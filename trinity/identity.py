@@ -1,4 +1,4 @@
-"""Who is calling: bearer tokens, session cookies, single-use tickets, the first administrator."""
+"""Who is calling, and by what: tokens, session cookies, tickets; the first administrator."""
 
 from __future__ import annotations
 
@@ -20,13 +20,19 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from trinity import audit, poll_tokens
 from trinity.audit import Actor
-from trinity.errors import Conflict, Forbidden
-from trinity.models import ApiToken, User
+from trinity.errors import Conflict, Forbidden, InsufficientScope
+from trinity.models import ApiToken, Scope, User
+from trinity.poll_tokens import Poller
 
 TICKET_SECONDS = 30
 # Where a request remembers its token: header names in META are upper case, so none collides.
 _TOKEN = "trinity.token"  # noqa: S105  # the name of a key
+
+
+# What whoever speaks by a poll token is told everywhere else.
+POLLS_ONE = "A poll token opens the one operation that it was answered with, and nothing else"
 
 
 class SetupCompleted(Forbidden):
@@ -40,11 +46,17 @@ class AdministratorNameTaken(Conflict):
     code = "name_taken"
 
 
+class AdministratorsOnly(Forbidden):
+    code = "administrators_only"
+
+
 class BearerAuthentication(BaseAuthentication):
     """Takes the Authorization header; where there is one, no cookie is looked at."""
 
-    def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
+    def authenticate(self, request: Request) -> tuple[User | Poller, ApiToken | None] | None:
         token = bearer_token(request.META)
+        if isinstance(token, Poller):
+            return token, None
         return (token.user, token) if token else None
 
     def authenticate_header(self, request: Request) -> str:
@@ -59,7 +71,7 @@ class CookieAuthentication(SessionAuthentication):
         super().enforce_csrf(request._request)  # type: ignore[arg-type]  # noqa: SLF001
 
 
-def bearer_token(meta: dict[str, Any]) -> ApiToken | None:
+def bearer_token(meta: dict[str, Any]) -> ApiToken | Poller | None:
     """Return the token of a request's header, None without a header; look it up only once.
 
     Raises AuthenticationFailed for any header that does not name a valid token.
@@ -67,20 +79,38 @@ def bearer_token(meta: dict[str, Any]) -> ApiToken | None:
     if "HTTP_AUTHORIZATION" not in meta:
         return None
     if _TOKEN not in meta:
-        meta[_TOKEN] = _valid_token(meta["HTTP_AUTHORIZATION"])
-    token: ApiToken = meta[_TOKEN]
+        address = _address(meta.get("REMOTE_ADDR", ""))
+        meta[_TOKEN] = _valid_token(meta["HTTP_AUTHORIZATION"], address)
+    token: ApiToken | Poller = meta[_TOKEN]
     return token
 
 
-def _valid_token(header: str) -> ApiToken:
+def _valid_token(header: str, address: str | None) -> ApiToken | Poller:
+    """Return the token, with a user who knows that he speaks by it."""
     scheme, _, text = header.strip().partition(" ")
+    poller = poll_tokens.poller_by(text.strip(), address)
+    if poller and scheme.lower() == "bearer":
+        return poller
     now = timezone.now()
-    known = ApiToken.objects.valid(now).select_related("user")
-    token = known.filter(digest=ApiToken.hash(text.strip())).first()
-    if token is None or scheme.lower() != "bearer":
+    known = ApiToken.objects.select_related("user").filter(digest=ApiToken.hash(text.strip()))
+    token = known.valid(now).first() if scheme.lower() == "bearer" else None
+    if token is None:
+        _record_stale(known.first(), address)
         raise AuthenticationFailed("Could not validate credentials")
     token.touch(now)
+    return _spoken_by(token, address)
+
+
+def _spoken_by(token: ApiToken, address: str | None) -> ApiToken:
+    token.user.token, token.user.address = token, address
     return token
+
+
+def _record_stale(token: ApiToken | None, address: str | None) -> None:
+    """Tell of a token that was good once; any other text is nobody's."""
+    if token:
+        actor = Actor(token.user, token, address)
+        audit.record_denial(actor, "sign_in", "token", token.name, detail="Not valid any more")
 
 
 def user_of(request: HttpRequest | Request) -> User:
@@ -88,40 +118,98 @@ def user_of(request: HttpRequest | Request) -> User:
     user = request.user
     if not isinstance(user, User):
         raise TypeError(f"{user} passed as a signed-in user")
+    user.address = address_of(request)
     return user
+
+
+def caller_of(request: HttpRequest | Request) -> User | Poller:
+    """Return who calls, for what a poll token opens too (``ApiView.takes_poll_tokens``)."""
+    return request.user if isinstance(request.user, Poller) else user_of(request)
+
+
+def as_of_now(user: User) -> User | None:
+    """The same person by the same token, as they are now; None when either counts no more.
+
+    For whatever stays open: rights may have changed since. Reads the database.
+    """
+    return _person(user.pk, user.token.pk if user.token else None, user.address)
+
+
+def _person(user_id: int, token_id: int | None, address: str | None) -> User | None:
+    if token_id is None:
+        user = User.objects.filter(pk=user_id, is_active=True).first()
+        if user:
+            user.address = address
+        return user
+    valid = ApiToken.objects.valid(timezone.now()).select_related("user")
+    token = valid.filter(pk=token_id, user=user_id).first()
+    return _spoken_by(token, address).user if token else None
+
+
+def require_scope(user: User, scope: Scope) -> None:
+    """Raise InsufficientScope when the user's token is limited to less."""
+    if not user.may(scope):
+        raise InsufficientScope(f"This needs a token with the scope {scope.value}")
+
+
+def require_all_agents(user: User) -> None:
+    """Raise InsufficientScope when the token is limited to certain agents: this is about more."""
+    if user.agent_uids is not None:
+        raise InsufficientScope("This needs a token that is not limited to certain agents")
+
+
+def require_administrator(
+    user: User, scope: Scope, *, refusal: str = "Only administrators can do this"
+) -> None:
+    """Raise AdministratorsOnly or InsufficientScope; for what concerns the whole installation."""
+    if not user.is_superuser:
+        raise AdministratorsOnly(refusal)
+    require_scope(user, scope)
+    require_all_agents(user)
 
 
 def actor_of(request: HttpRequest | Request) -> Actor:
     """Return who asks, for the audit trail."""
+    if isinstance(request.user, Poller):
+        return Actor.of(request.user)
     user = request.user if isinstance(request.user, User) else None
     return Actor(user=user, token=request.META.get(_TOKEN), address=address_of(request))
 
 
 def address_of(request: HttpRequest | Request) -> str | None:
+    return _address(request.META.get("REMOTE_ADDR", ""))
+
+
+def _address(text: str) -> str | None:
     # A server on a unix socket knows no address; one with a zone is none for PostgreSQL.
     try:
-        return str(ip_address(request.META.get("REMOTE_ADDR", "").partition("%")[0]))
+        return str(ip_address(text.partition("%")[0]))
     except ValueError:
         return None
 
 
-def authenticate_scope(scope: Mapping[str, Any]) -> User | None:
-    """Return the user of a WebSocket's or stream's ASGI scope, None for nobody.
+def authenticate_scope(scope: Mapping[str, Any]) -> User | Poller | None:
+    """Return the caller of a WebSocket's or stream's ASGI scope, None for nobody.
 
     An Authorization header alone decides; else a ``?ticket=`` does; else the session
     cookie, which counts only on a page of this site. Reads the database: call it from
     a thread.
     """
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    address = _address((scope.get("client") or [""])[0] or "")
     if "authorization" in headers:
         try:
-            return _valid_token(headers["authorization"]).user
+            token = _valid_token(headers["authorization"], address)
         except AuthenticationFailed:
             return None
+        return token if isinstance(token, Poller) else token.user
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
     if tickets := query.get("ticket"):
-        return redeem_ticket(tickets[0], scope["path"])
-    return _session_user(headers) if _is_same_origin(headers) else None
+        return redeem_ticket(tickets[0], scope["path"], address=address)
+    user = _session_user(headers) if _is_same_origin(headers) else None
+    if user:
+        user.address = address
+    return user
 
 
 def _is_same_origin(headers: Mapping[str, str]) -> bool:
@@ -144,22 +232,24 @@ def _session_user(headers: Mapping[str, str]) -> User | None:
 
 
 def issue_ticket(user: User, path: str) -> str:
-    """Return a text that opens ``path`` as ``user`` once, within TICKET_SECONDS."""
+    """Return a text that opens ``path`` as ``user`` once, within TICKET_SECONDS.
+
+    It may no more than the token by which he asks for it, and ends with it.
+    """
     ticket = secrets.token_urlsafe(32)
-    cache.set(_ticket_key(ticket), (user.pk, path), TICKET_SECONDS)
+    token_id = user.token.pk if user.token else None
+    cache.set(_ticket_key(ticket), (user.pk, token_id, path), TICKET_SECONDS)
     return ticket
 
 
-def redeem_ticket(ticket: str, path: str) -> User | None:
+def redeem_ticket(ticket: str, path: str, *, address: str | None = None) -> User | None:
     key = _ticket_key(ticket)
     issued = cache.get(key)
     # Of several that read it at once, the one whose deletion finds it has it.
     if issued is None or not cache.delete(key):
         return None
-    user_id, issued_path = issued
-    if issued_path != path:
-        return None
-    return User.objects.filter(pk=user_id, is_active=True).first()
+    user_id, token_id, issued_path = issued
+    return _person(user_id, token_id, address) if issued_path == path else None
 
 
 def _ticket_key(ticket: str) -> str:

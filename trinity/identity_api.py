@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from axes.helpers import get_cool_off
 from django.conf import settings
@@ -22,23 +21,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from trinity import audit
+from trinity.answers import Error, Time, answers
 from trinity.api import ApiView, engine_away_since, json_time, takes
-from trinity.errors import Forbidden, Invalid, NotFound, TooMany
+from trinity.errors import Forbidden, Invalid, TooMany
 from trinity.identity import (
     TICKET_SECONDS,
-    actor_of,
     address_of,
     create_first_administrator,
     is_set_up,
     issue_ticket,
     user_of,
 )
-from trinity.models import ApiToken, AuditEvent, User
-from trinity.shapes import Body, Malformed, Moment, Text, texts
-
-
-class NotSupported(Invalid):
-    code = "not_supported"
+from trinity.models import ApiToken, Scope, User
+from trinity.shapes import Body, Malformed, Text
 
 
 class SetupRequired(Forbidden):
@@ -49,16 +44,8 @@ class InvalidPassword(Invalid):
     code = "invalid_password"
 
 
-class InvalidToken(Invalid):
-    code = "invalid_token"
-
-
 class InvalidPath(Invalid):
     code = "invalid_path"
-
-
-class TokenNotFound(NotFound):
-    code = "token_not_found"
 
 
 class PublicView(ApiView):
@@ -68,15 +55,69 @@ class PublicView(ApiView):
     permission_classes = [AllowAny]
 
 
+class Healthy(TypedDict):
+    status: Literal["healthy"]
+    timestamp: Time
+
+
+class Unhealthy(TypedDict):
+    status: Literal["unhealthy"]
+    timestamp: Time
+    failing: str
+    detail: str
+    code: str
+
+
+class Mode(TypedDict):
+    dev_mode_enabled: bool
+    auth0_configured: bool
+    email_auth_enabled: bool
+    allowed_domain: str | None
+    setup_completed: bool
+
+
+class SignedIn(TypedDict):
+    access_token: str
+    token_type: Literal["bearer"]
+
+
+class Validity(TypedDict):
+    status: Literal["valid"]
+    user: str
+
+
+class SetupStatus(TypedDict):
+    setup_completed: bool
+
+
+class Success(TypedDict):
+    success: bool
+
+
+class Me(TypedDict):
+    username: str
+    email: str
+    name: str
+    picture: str | None
+    role: Literal["admin", "user"]
+
+
+class Ticket(TypedDict):
+    ticket: str
+    expires_in_seconds: int
+
+
 class HealthView(PublicView):
     """Tells from recorded state, without asking the engine."""
 
+    @answers(Healthy, also={503: Unhealthy})
     def get(self, _request: Request) -> Response:
         now = json_time(timezone.now())
         failing = _failing_part()
         if failing is None:
-            return Response({"status": "healthy", "timestamp": now})
-        body = {
+            told: Healthy = {"status": "healthy", "timestamp": now}
+            return Response(told)
+        body: Unhealthy = {
             "status": "unhealthy",
             "timestamp": now,
             "failing": failing,
@@ -96,16 +137,16 @@ def _failing_part() -> str | None:
 
 
 class ModeView(PublicView):
+    @answers(Mode)
     def get(self, _request: Request) -> Response:
-        return Response(
-            {
-                "dev_mode_enabled": settings.DEBUG,
-                "auth0_configured": False,
-                "email_auth_enabled": False,
-                "allowed_domain": None,
-                "setup_completed": is_set_up(),
-            }
-        )
+        told: Mode = {
+            "dev_mode_enabled": settings.DEBUG,
+            "auth0_configured": False,
+            "email_auth_enabled": False,
+            "allowed_domain": None,
+            "setup_completed": is_set_up(),
+        }
+        return Response(told)
 
 
 class FormParser(BaseParser):
@@ -135,6 +176,7 @@ class Credentials(serializers.Serializer[Any]):
 class SignInView(PublicView):
     parser_classes = [FormParser]
 
+    @answers(SignedIn, 403, 429, also={401: Error})
     @takes(Credentials)
     def post(self, request: Request, body: Body) -> Response:
         if not is_set_up():
@@ -142,11 +184,15 @@ class SignInView(PublicView):
         user = _sign_in(request, body["username"], body["password"])
         if user is None:
             headers = {"WWW-Authenticate": "Bearer"}
-            detail = {"detail": "Incorrect username or password", "code": "incorrect_credentials"}
-            return Response(detail, status=401, headers=headers)
+            refusal: Error = {
+                "detail": "Incorrect username or password",
+                "code": "incorrect_credentials",
+            }
+            return Response(refusal, status=401, headers=headers)
         expires_at = timezone.now() + ApiToken.SIGN_IN_LIFETIME
         _token, text = ApiToken.issue(user, "Sign-in", expires_at=expires_at)
-        return Response({"access_token": text, "token_type": "bearer"})
+        told: SignedIn = {"access_token": text, "token_type": "bearer"}
+        return Response(told)
 
 
 def _sign_in(request: Request, username: str, password: str) -> User | None:
@@ -156,30 +202,31 @@ def _sign_in(request: Request, username: str, password: str) -> User | None:
     attempt.META, attempt.path, attempt.method = request.META, request.path, "POST"
     user = authenticate(attempt, username=username, password=password)
     if isinstance(user, User):
-        # Resets the failures of the pair.
+        # Resets the failures of the pair, and is recorded (trinity.sign_ins) as a page's is.
         user_logged_in.send(sender=User, request=attempt, user=user)
-        actor = audit.Actor(user, None, address_of(request))
-        audit.record(actor, "sign_in", "user", username[:100])
         return user
     if getattr(attempt, "axes_locked_out", False):
         raise TooMany(
             "Too many failed sign-ins of this user from this address: try again later",
             retry_after_seconds=math.ceil(get_cool_off(attempt).total_seconds()),
         )
-    stranger = audit.Actor(address=address_of(request))
-    denied = AuditEvent.Outcome.DENIED
-    audit.record(stranger, "sign_in", "user", username[:100], outcome=denied)
     return None
 
 
 class ValidateView(ApiView):
+    read_scope = None
+
+    @answers(Validity)
     def get(self, request: Request) -> Response:
-        return Response({"status": "valid", "user": request.user.get_username()})
+        told: Validity = {"status": "valid", "user": request.user.get_username()}
+        return Response(told)
 
 
 class SetupStatusView(PublicView):
+    @answers(SetupStatus)
     def get(self, _request: Request) -> Response:
-        return Response({"setup_completed": is_set_up()})
+        told: SetupStatus = {"setup_completed": is_set_up()}
+        return Response(told)
 
 
 class NewPassword(serializers.Serializer[Any]):
@@ -188,6 +235,7 @@ class NewPassword(serializers.Serializer[Any]):
 
 
 class SetupView(PublicView):
+    @answers(Success, 400, 403, 409)
     @takes(NewPassword)
     def post(self, request: Request, body: Body) -> Response:
         if not is_set_up():
@@ -195,7 +243,8 @@ class SetupView(PublicView):
         user = create_first_administrator(body["password"])
         actor = audit.Actor(user, None, address_of(request))
         audit.record(actor, "setup", "user", user.get_username())
-        return Response({"success": True})
+        told: Success = {"success": True}
+        return Response(told)
 
 
 def _check_password(password: str, confirmed: str) -> None:
@@ -206,79 +255,19 @@ def _check_password(password: str, confirmed: str) -> None:
 
 
 class MeView(ApiView):
+    read_scope = None
+
+    @answers(Me)
     def get(self, request: Request) -> Response:
         user = user_of(request)
-        return Response(
-            {
-                "username": user.get_username(),
-                "email": user.email,
-                "name": user.get_full_name() or user.get_username(),
-                "picture": None,
-                "role": "admin" if user.is_superuser else "user",
-            }
-        )
-
-
-class NewToken(serializers.Serializer[Any]):
-    name = Text()
-    scopes = texts(required=False, allow_null=True)
-    agents = texts(required=False, allow_null=True)
-    expires_at = Moment(required=False, allow_null=True, default=None)
-
-
-class TokensView(ApiView):
-    def get(self, request: Request) -> Response:
-        tokens = ApiToken.objects.filter(user=user_of(request))
-        return Response([_token_json(token) for token in tokens])
-
-    @takes(NewToken)
-    def post(self, request: Request, body: Body) -> Response:
-        for right in ("scopes", "agents"):
-            if body.get(right) is not None:
-                raise NotSupported(f"Tokens cannot be limited by {right} yet")
-        name = _token_name(body["name"])
-        expires_at = _future(body["expires_at"])
-        token, text = ApiToken.issue(user_of(request), name, expires_at=expires_at)
-        audit.record(actor_of(request), "create", "token", token.name)
-        return Response({**_token_json(token), "token": text}, status=201)
-
-
-class TokenView(ApiView):
-    def delete(self, request: Request, token_id: int) -> Response:
-        token = ApiToken.objects.filter(user=user_of(request), pk=token_id).first()
-        if token is None:
-            raise TokenNotFound("Token not found")
-        # Recorded first: the event may be about the very token that asks for its own end.
-        audit.record(actor_of(request), "delete", "token", token.name)
-        token.delete()
-        return Response(status=204)
-
-
-def _token_name(name: str) -> str:
-    name = name.strip()
-    if not 0 < len(name) <= 100:
-        raise InvalidToken("A token's name has 1 to 100 characters")
-    return name
-
-
-def _future(at: datetime | None) -> datetime | None:
-    if at is not None and at <= timezone.now():
-        raise InvalidToken("expires_at lies in the past")
-    return at
-
-
-def _token_json(token: ApiToken) -> dict[str, Any]:
-    return {
-        "id": token.pk,
-        "name": token.name,
-        "prefix": token.prefix,
-        # No token is limited yet: all that its user may, for all of his agents.
-        "scopes": [],
-        "agents": None,
-        "created_at": json_time(token.created_at),
-        "expires_at": json_time(token.expires_at) if token.expires_at else None,
-        "last_used_at": json_time(token.last_used_at) if token.last_used_at else None,
-    }
+        told: Me = {
+            "username": user.get_username(),
+            "email": user.email,
+            "name": user.get_full_name() or user.get_username(),
+            "picture": None,
+            "role": "admin" if user.is_superuser else "user",
+        }
+        return Response(told)
 
 
 class NewTicket(serializers.Serializer[Any]):
@@ -288,13 +277,18 @@ class NewTicket(serializers.Serializer[Any]):
 
 
 class TicketsView(ApiView):
+    # It opens what the token itself may read.
+    write_scope = Scope.READ
+
+    @answers(Ticket, 400)
     @takes(NewTicket)
     def post(self, request: Request, body: Body) -> Response:
         opened = body["for"].partition("?")[0]
         if not opened.startswith("/"):
             raise InvalidPath("A ticket is for a path, which begins with a slash")
         ticket = issue_ticket(user_of(request), opened)
-        return Response({"ticket": ticket, "expires_in_seconds": TICKET_SECONDS})
+        told: Ticket = {"ticket": ticket, "expires_in_seconds": TICKET_SECONDS}
+        return Response(told)
 
 
 urlpatterns = [
@@ -306,7 +300,5 @@ urlpatterns = [
     path("api/setup/status", SetupStatusView.as_view()),
     path("api/setup/admin-password", SetupView.as_view()),
     path("api/users/me", MeView.as_view()),
-    path("api/tokens", TokensView.as_view()),
-    path("api/tokens/<int:token_id>", TokenView.as_view()),
     path("api/tickets", TicketsView.as_view()),
 ]

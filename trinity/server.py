@@ -10,16 +10,18 @@ this module only to serve: Daphne installs Twisted's reactor when it is imported
 
 import asyncio
 import errno
+import gc
 import logging
 import math
 import signal
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, cast
 
 # First of all that is Twisted: it installs the asyncio reactor on a new loop.
 from daphne.server import Server as DaphneServer  # isort: skip
-from daphne.http_protocol import HTTPFactory, WebRequest
+from daphne.http_protocol import HTTPFactory
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.error import CannotListenError
@@ -28,7 +30,9 @@ from twisted.internet.tcp import Port
 from twisted.internet.tcp import Server as Transport
 from twisted.logger import LogLevel, STDLibLogObserver, globalLogBeginner
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
+
+from trinity.bodies import ArrivingChannel, ArrivingRequest
+from trinity.drain import Drain
 
 # Twisted types its reactor as a module, which it only is until the import above.
 reactor = cast(Any, installed_reactor)
@@ -36,8 +40,10 @@ logger = logging.getLogger(__name__)
 
 Application = Callable[..., Coroutine[Any, Any, None]]
 Background = Callable[[], Coroutine[Any, Any, None]]
+IsUpload = Callable[[str, str], bool]
 Message = dict[str, Any]
 
+ASGI = {"version": "3.0"}
 STALL_SECONDS = 30.0  # a client that has not drained for so long is closed
 STOP_SECONDS = 10.0  # for the background task and the applications, at the end
 ABANDONED_SECONDS = 5.0  # for an application to end after its client has gone
@@ -56,50 +62,7 @@ class ClientDisconnected(asyncio.CancelledError):
     """
 
 
-class Drain:
-    """Whether the client of one TCP connection takes what is sent to it."""
-
-    def __init__(self, transport: Transport, stall_seconds: float) -> None:
-        self._transport = transport
-        self._stall_seconds = stall_seconds
-        self._deadline: asyncio.TimerHandle | None = None
-        self._ready = asyncio.Event()
-        self._ready.set()
-        self.lost_at: float | None = None
-
-    def pause(self) -> None:
-        # Twisted calls this again with each write to a full buffer; the
-        # deadline stands from the first.
-        self._ready.clear()
-        self.expect_end()
-
-    def resume(self) -> None:
-        self._ready.set()
-        self._cancel_deadline()
-
-    def expect_end(self) -> None:
-        """Abort the connection unless its buffer drains or it ends in time."""
-        if self._deadline is None and self.lost_at is None:
-            self._deadline = asyncio.get_running_loop().call_later(
-                self._stall_seconds, self._transport.abortConnection
-            )
-
-    def lose(self) -> None:
-        if self.lost_at is None:
-            self.lost_at = time.monotonic()
-        self._ready.set()
-        self._cancel_deadline()
-
-    async def wait(self) -> None:
-        await self._ready.wait()
-
-    def _cancel_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-
-class Channel(HTTPChannel):
+class Channel(ArrivingChannel):
     """An HTTP connection that knows its drain.
 
     It stays its transport's producer when the connection becomes a WebSocket,
@@ -136,7 +99,7 @@ class Channel(HTTPChannel):
         super().connectionLost(reason)
 
 
-class Request(WebRequest):  # type: ignore[misc]  # Daphne is untyped
+class Request(ArrivingRequest):
     def __init__(self, channel: Channel, *args: Any, **kwargs: Any) -> None:
         self.drain = channel.drain
         super().__init__(channel, *args, **kwargs)
@@ -147,10 +110,12 @@ class Request(WebRequest):  # type: ignore[misc]  # Daphne is untyped
     def handleContentChunk(self, data: bytes) -> None:
         """Keep no more of a body than tells an application that it is too large.
 
-        Daphne hands a body over whole, in memory, before anybody knows whose it is.
+        Daphne hands a body over whole, in memory, before anybody knows whose it is. One
+        that is served while it arrives is not kept at all.
         """
-        room = BODY_BYTES - self.content.tell()
-        super().handleContentChunk(data[:room])
+        if self.body is None:
+            data = data[: BODY_BYTES - self.content.tell()]
+        super().handleContentChunk(data)
 
     def handle_exception(self, exception: BaseException) -> None:
         """Answer 500, or cut off an answer that has begun.
@@ -178,6 +143,13 @@ class WebSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne is untyped
     def _closeConnection(self, abort: bool = False) -> None:
         super()._closeConnection(abort)
         self.drain.expect_end()
+
+    def handle_reply(self, message: Message) -> None:
+        # To one that has said goodbye nothing can be sent: Autobahn would raise, and that would
+        # be logged as the application's failure. Its connection ends in a moment.
+        is_sent = message.get("type") == "websocket.send"
+        if not is_sent or self.state in {self.STATE_CONNECTING, self.STATE_OPEN}:
+            super().handle_reply(message)
 
     async def refuse(self) -> None:
         """Drop a message to a client that has gone; after a while, refuse it.
@@ -218,7 +190,9 @@ class Server(DaphneServer):  # type: ignore[misc]  # Daphne is untyped
         background: Background | None = None,
         ready: Callable[[], None] | None = None,
         stall_seconds: float = STALL_SECONDS,
+        is_upload: IsUpload = lambda _method, _path: False,
     ) -> None:
+        """``is_upload`` tells whose body is served while it arrives; see ``trinity.bodies``."""
         super().__init__(
             application,
             endpoints=[f"{host}:{port}"],
@@ -230,6 +204,7 @@ class Server(DaphneServer):  # type: ignore[misc]  # Daphne is untyped
             server_name="trinity",
         )
         self.stall_seconds = stall_seconds
+        self.is_upload = is_upload
         self.connections: dict[Any, dict[str, Any]] = {}
         self._host, self._port = host, port
         self._background = background
@@ -253,6 +228,16 @@ class Server(DaphneServer):  # type: ignore[misc]  # Daphne is untyped
         """Begin the orderly end, unless it has begun."""
         if self._ending is None:
             self._ending = asyncio.get_running_loop().create_task(self._end())
+
+    def create_application(self, protocol: Request | WebSocket, scope: Message) -> Any:
+        """Begin as Daphne does; a body that is still arriving is a queue of its own."""
+        body = getattr(protocol, "body", None)
+        if body is None:
+            return super().create_application(protocol, scope)
+        send = partial(self.handle_reply, protocol)
+        answering = self.application(scope={**scope, "asgi": ASGI}, receive=body.get, send=send)
+        self.connections[protocol]["application_instance"] = asyncio.ensure_future(answering)
+        return body
 
     async def handle_reply(self, protocol: Request | WebSocket, message: Message) -> None:
         """Send, then wait until the client's transport can take more."""
@@ -358,6 +343,7 @@ def run(
     port: int,
     background: Background | None = None,
     ready: Callable[[], None] | None = None,
+    is_upload: IsUpload = lambda _method, _path: False,
 ) -> None:
     """Serve until SIGINT or SIGTERM; a second SIGINT ends at once.
 
@@ -365,7 +351,17 @@ def run(
     end; should it fail, the server stops too.  ``ready`` is called when the port
     is bound.  Raises SystemExit with status 1 for a taken port or a failure.
     """
-    server = Server(application, host=host, port=port, background=background, ready=ready)
+    server = Server(
+        application,
+        host=host,
+        port=port,
+        background=background,
+        ready=ready,
+        is_upload=is_upload,
+    )
+    # What is there by now stays. The collector went through it again and again while a chatty
+    # log was read, and took a third of the time.
+    gc.freeze()
     if status := server.run():
         raise SystemExit(status)
 

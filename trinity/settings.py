@@ -17,8 +17,13 @@ DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 DEBUG = env.flag("TRINITY_DEBUG", default=False)
 SECRET_KEY = env.kept_secret("TRINITY_SECRET_KEY", DATA_DIR / "secret.key")
-# Apart from SECRET_KEY, so that either can be replaced without the other.
-ENCRYPTION_KEY = env.kept_secret("TRINITY_ENCRYPTION_KEY", DATA_DIR / "encryption.key")
+# Apart from SECRET_KEY, so that either can be replaced without the other. The first of them
+# seals, and all unseal: docs/operating.md says how one is replaced.
+ENCRYPTION_KEY_FILE = DATA_DIR / "encryption.key"
+ENCRYPTION_KEYS = env.kept_secret("TRINITY_ENCRYPTION_KEY", ENCRYPTION_KEY_FILE).split()
+# What agents' servers prove themselves with; apart again, so that replacing the one above cuts
+# no running agent off.
+AGENT_KEY = env.kept_secret("TRINITY_AGENT_KEY", DATA_DIR / "agents.key")
 TRINITY_HOST = env.text("TRINITY_HOST", "127.0.0.1")
 TRINITY_PORT = env.number("TRINITY_PORT", 8000, least=1)
 ALLOWED_HOSTS = env.words(
@@ -31,6 +36,13 @@ ADMIN_PASSWORD = env.secret("TRINITY_ADMIN_PASSWORD", "")
 # Other sites whose pages may read the API, with a token.
 TRINITY_ALLOWED_ORIGINS = env.words("TRINITY_ALLOWED_ORIGINS", [])
 TRINITY_ENGINE_AWAY_SINCE = "agents.api.agents.engine_away_since"
+TRINITY_POLL_TOKENS = "operations.grants.polled"
+# For development: a signature of zeros counts as anybody's. All that grants allow is then
+# open to everybody who reaches the port.
+TRINITY_ACCEPT_ZERO_SIGNATURE = env.flag("TRINITY_ACCEPT_ZERO_SIGNATURE", default=False)
+# How many signed requests in a minute may bear one account's signature, or come from one address.
+TRINITY_SIGNER_RATE = env.number("TRINITY_SIGNER_RATE", 60, least=1)
+TRINITY_ADDRESS_RATE = env.number("TRINITY_ADDRESS_RATE", 120, least=1)
 
 INSTALLED_APPS = [
     "unfold",
@@ -43,6 +55,8 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "channels",
     "csp",
     "axes",
@@ -51,6 +65,7 @@ INSTALLED_APPS = [
     "operations",
 ]
 MIDDLEWARE = [
+    "trinity.measures.RequestDurations",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -174,18 +189,75 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["trinity.shapes.JSONBodyParser"],
     "EXCEPTION_HANDLER": "trinity.api.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "trinity.schema.OpenApi",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Trinity",
+    "DESCRIPTION": "A self-hosted control plane for fleets of AI agents",
+    "VERSION": "1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    # Served by trinity.schema_api, with credentials.
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api",
+    # Each list of choices stays where it is used.
+    "POSTPROCESSING_HOOKS": [],
 }
 
 TRINITY_RUNTIME = "agents.docker_runtime.DockerRuntime"
 # Images that an agent may be made of.
 TRINITY_IMAGES = env.words("TRINITY_IMAGES", ["trinity-agent-base:latest"])
+# What the first of them is made from where it is missing.
+TRINITY_IMAGE_CONTEXT = BASE_DIR / "agents" / "image"
+# Folders of agent templates; those that come with Trinity are found beside them.
+TRINITY_TEMPLATES_DIR = Path(env.text("TRINITY_TEMPLATES_DIR", str(DATA_DIR / "agent-templates")))
+# How agents may reach their git repositories; "http" is for tests and closed networks.
+TRINITY_GIT_TRANSPORTS = env.words("TRINITY_GIT_TRANSPORTS", ["https", "ssh"])
+# Hosts of repositories that may be on the host's own networks, by name or address.
+TRINITY_GIT_ALLOWED_HOSTS = env.words("TRINITY_GIT_ALLOWED_HOSTS", [])
+# Activities older than this are forgotten.
+TRINITY_ACTIVITY_DAYS = env.number("TRINITY_ACTIVITY_DAYS", 90, least=1)
+# How long a chat is waited for, before its answer must be fetched from its operation.
+TRINITY_CHAT_SECONDS = env.number("TRINITY_CHAT_SECONDS", 300, least=1)
+# How many operations may run at once: of one agent, of one person, on one host. More wait.
+TRINITY_OPERATIONS_PER_AGENT = env.number("TRINITY_OPERATIONS_PER_AGENT", 50, least=1)
+TRINITY_OPERATIONS_PER_USER = env.number("TRINITY_OPERATIONS_PER_USER", 100, least=1)
+TRINITY_OPERATIONS_PER_HOST = env.number("TRINITY_OPERATIONS_PER_HOST", 200, least=1)
+# How many of those on one host may have containers of their own.
+TRINITY_ISOLATED_PER_HOST = env.number("TRINITY_ISOLATED_PER_HOST", 20, least=1)
+# How many may wait on one host, and how many of them may be one person's.
+TRINITY_QUEUE_PER_HOST = env.number("TRINITY_QUEUE_PER_HOST", 1000, least=1)
+TRINITY_QUEUE_PER_USER = env.number("TRINITY_QUEUE_PER_USER", 250, least=1)
 # What is kept of an agent's log, in bytes of text; the oldest lines go first.
 TRINITY_AGENT_LOG_BYTES = env.number("TRINITY_AGENT_LOG_BYTES", 64 * 1024**2, least=1024**2)
+# How often it is summed up what each agent takes of the disk; less often where that takes long.
+TRINITY_DISK_SECONDS = env.number("TRINITY_DISK_SECONDS", 60, least=1)
+# For how long a deleted agent's workspace and log can be restored; 0 keeps none.
+TRINITY_KEEP_WORKSPACES_DAYS = env.number("TRINITY_KEEP_WORKSPACES_DAYS", 7)
+
+# Where artifacts of operations lie; another backend of Django's storage API makes it S3.
+ARTIFACT_STORAGE = {
+    "BACKEND": env.text("TRINITY_ARTIFACT_STORAGE", "django.core.files.storage.FileSystemStorage"),
+    "OPTIONS": env.mapping(
+        "TRINITY_ARTIFACT_STORAGE_OPTIONS", {"location": str(DATA_DIR / "artifacts")}
+    ),
+}
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "artifacts": ARTIFACT_STORAGE,
+}
+# For how long finished operations are kept, and their artifacts; 0 keeps them for ever.
+TRINITY_KEEP_OPERATIONS_DAYS = env.number("TRINITY_KEEP_OPERATIONS_DAYS", 90)
+TRINITY_KEEP_ARTIFACTS_DAYS = env.number("TRINITY_KEEP_ARTIFACTS_DAYS", 30)
+# What all artifacts may take together, in bytes; the oldest operations' go first. 0: no limit.
+TRINITY_ARTIFACTS_BYTES = env.number("TRINITY_ARTIFACTS_BYTES", 20 * 1024**3)
 
 UNFOLD = {
     "SITE_TITLE": "Trinity",
     "SITE_HEADER": "Trinity",
+    "ENVIRONMENT": "trinity.admin.environment",
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("favicon.svg")}
     ],

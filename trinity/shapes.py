@@ -75,7 +75,11 @@ def _refuse_unstorable(body: Any) -> None:
 def shaped(shape: type[serializers.Serializer[Any]], sent: Body, where: str) -> Body:
     serializer = shape(data=sent)
     if not serializer.is_valid():
-        raise Malformed(list(problems_of(serializer.errors, sent, [where])))
+        problems = list(problems_of(serializer.errors, sent, [where]))
+        if getattr(shape, "is_confidential", False):
+            # Secrets are not repeated, however wrong the shape is that they came in.
+            problems = [{**problem, "input": None} for problem in problems]
+        raise Malformed(problems)
     return dict(serializer.validated_data)
 
 

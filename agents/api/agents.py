@@ -1,5 +1,7 @@
 """Agents themselves: list, create, change, delete, and the verbs on them."""
 
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from django.urls import path
@@ -8,16 +10,28 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents import access, lifecycle
+from agents.answers import AgentDetail, AgentObject, ListedAgent, Verb
 from agents.lifecycle import NewAgent
 from agents.models import Agent, Host
-from agents.reports import agent_detail, agent_object, agent_objects, stats_object
+from agents.reports import (
+    agent_detail,
+    agent_object,
+    agent_objects,
+    listed_with_stats,
+    stats_object,
+)
+from agents.retention import Keep
+from trinity.answers import Message, answers
 from trinity.api import ApiView, takes
 from trinity.audit import recorded
-from trinity.identity import actor_of, user_of
-from trinity.shapes import Body, Text, Whole, texts
+from trinity.idempotency import creates
+from trinity.identity import actor_of, require_all_agents, user_of
+from trinity.models import Scope, User
+from trinity.pagination import page
+from trinity.shapes import Body, Choice, Text, Whole, texts
 
 
-class Resources(serializers.Serializer[Any]):
+class WantedResources(serializers.Serializer[Any]):
     cpu = Text(required=False, allow_null=True)
     memory = Text(required=False, allow_null=True)
 
@@ -27,28 +41,50 @@ class NewAgentShape(serializers.Serializer[Any]):
     type = Text(required=False, max_length=63)
     template = Text(required=False, max_length=100)
     base_image = Text(required=False, max_length=255)
-    resources = Resources(required=False, allow_null=True)
+    resources = WantedResources(required=False, allow_null=True)
     github_repo = Text(required=False, allow_null=True, max_length=255)
     description = Text(required=False, max_length=4000)
     tags = texts(required=False, max_length=50)
 
 
+class ListShape(serializers.Serializer[Any]):
+    stats = Text(required=False)
+    # Without it there is one page, with all that the caller may see.
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=1000)
+    cursor = Text(required=False)
+
+
+def _told(agents: Iterable[Agent], user: User) -> list[AgentObject]:
+    return [agent_object(agent, user) for agent in agents]
+
+
+def _with_stats(agents: Iterable[Agent], user: User) -> list[ListedAgent]:
+    return [{**agent_object(agent, user), "stats": stats_object(agent)} for agent in agents]
+
+
 class AgentsView(ApiView):
     """The list asks the engine for nothing, whatever it holds."""
 
-    def get(self, request: Request) -> Response:
-        user = user_of(request)
-        agents = Agent.objects.for_list(user).visible_to(user)
-        if request.query_params.get("stats") != "1":
-            return Response(agent_objects(agents, user))
-        with_stats = agents.select_related("stats")
-        return Response(
-            [{**agent_object(agent, user), "stats": stats_object(agent)} for agent in with_stats]
-        )
+    write_scope = Scope.MANAGE
 
+    @answers(list[ListedAgent], query=ListShape)
+    def get(self, request: Request) -> Response:
+        user, query = user_of(request), self.query(ListShape)
+        agents = Agent.objects.for_list(user).visible_to(user)
+        told: Callable[[Iterable[Agent]], list[Any]] = partial(_told, user=user)
+        if with_stats := query.get("stats") == "1":
+            agents, told = agents.select_related("stats"), partial(_with_stats, user=user)
+        if "limit" in query or "cursor" in query:
+            return page(request, agents, {"limit": 100, **query}, told, "name")
+        listed = listed_with_stats if with_stats else agent_objects
+        return Response(listed(agents, user))
+
+    @answers(AgentObject, 400)
+    @creates()
     @takes(NewAgentShape)
     def post(self, request: Request, body: Body) -> Response:
         user = user_of(request)
+        require_all_agents(user)
         agent = lifecycle.create(actor_of(request), _new_agent(request, body))
         return Response(agent_object(access.visible_agent(user, agent.name), user))
 
@@ -66,11 +102,20 @@ class Changes(serializers.Serializer[Any]):
     tags = texts(required=False, max_length=50)
 
 
+class RemainsShape(serializers.Serializer[Any]):
+    """What becomes of a deleted agent's own."""
+
+    workspace = Choice(choices=["keep", "remove"], required=False, default="keep")
+    log = Choice(choices=["keep", "remove"], required=False, default="keep")
+
+
 class AgentView(ApiView):
+    @answers(AgentDetail)
     def get(self, request: Request, name: str) -> Response:
         user = user_of(request)
         return Response(agent_detail(access.visible_agent(user, name), user))
 
+    @answers(AgentObject)
     @takes(Changes)
     def patch(self, request: Request, body: Body, name: str) -> Response:
         user = user_of(request)
@@ -79,12 +124,16 @@ class AgentView(ApiView):
             agent.record(**body)
         return Response(agent_object(agent, user))
 
+    @answers(Message, 400, query=RemainsShape)
     def delete(self, request: Request, name: str) -> Response:
+        query = self.query(RemainsShape)
+        keep = Keep(**{what: query[what] == "keep" for what in ("workspace", "log")})
         agent = access.owned_agent(
             user_of(request), name, refusal="Only owners can delete an agent"
         )
-        lifecycle.delete(agent, actor_of(request))
-        return Response({"message": f"Agent {name} deleted"})
+        lifecycle.delete(agent, actor_of(request), keep)
+        told: Message = {"message": f"Agent {name} deleted"}
+        return Response(told)
 
 
 class Grace(serializers.Serializer[Any]):
@@ -93,27 +142,33 @@ class Grace(serializers.Serializer[Any]):
 
 
 class StartView(ApiView):
+    @answers(Verb, 400, 409)
     @takes(Grace)
     def post(self, request: Request, body: Body, name: str) -> Response:
         agent = access.operable_agent(user_of(request), name)
         lifecycle.start(agent, actor_of(request))
-        return Response({"message": f"Agent {name} started", "status": agent.status})
+        told: Verb = {"message": f"Agent {name} started", "status": agent.status}
+        return Response(told)
 
 
 class StopView(ApiView):
+    @answers(Verb, 400, 409)
     @takes(Grace)
     def post(self, request: Request, body: Body, name: str) -> Response:
         agent = access.operable_agent(user_of(request), name)
         lifecycle.stop(agent, actor_of(request), grace_seconds=body["timeout_seconds"])
-        return Response({"message": f"Agent {name} stopped", "status": agent.status})
+        told: Verb = {"message": f"Agent {name} stopped", "status": agent.status}
+        return Response(told)
 
 
 class RestartView(ApiView):
+    @answers(Verb, 400, 409)
     @takes(Grace)
     def post(self, request: Request, body: Body, name: str) -> Response:
         agent = access.operable_agent(user_of(request), name)
         lifecycle.restart(agent, actor_of(request), grace_seconds=body["timeout_seconds"])
-        return Response({"message": f"Agent {name} restarted", "status": agent.status})
+        told: Verb = {"message": f"Agent {name} restarted", "status": agent.status}
+        return Response(told)
 
 
 def engine_away_since() -> Any:

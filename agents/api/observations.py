@@ -6,13 +6,16 @@ from typing import Any
 from django.urls import path
 from django.utils import timezone
 from rest_framework import serializers
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents import access, history, logs
+from agents.answers import History, LogText, StatsObject
 from agents.errors import AgentNotRunning
 from agents.models import Agent
 from agents.reports import stats_object
+from trinity.answers import answers
 from trinity.api import ApiView
 from trinity.identity import user_of
 from trinity.shapes import Text
@@ -25,6 +28,7 @@ class TailShape(serializers.Serializer[Any]):
 
 
 class LogsView(ApiView):
+    @answers(LogText, query=TailShape)
     def get(self, request: Request, name: str) -> Response:
         query = self.query(TailShape)
         agent = access.visible_agent(user_of(request), name)
@@ -35,14 +39,35 @@ class LogsView(ApiView):
             lines, last_seq = logs.tail(agent.log_id, count)
             is_whole = last_seq == len(lines)
         text = "".join(f"{line}\n" for line in lines)
-        return Response({"logs": text, "next": last_seq, "truncated": not is_whole})
+        told: LogText = {"logs": text, "next": last_seq, "truncated": not is_whole}
+        return Response(told)
 
 
-class BesideView(ApiView):
-    """What any other method than GET is answered; that one is ``agents.log_streams``."""
+class PositionShape(serializers.Serializer[Any]):
+    """Where a stream goes on; Last-Event-ID says the same and comes first."""
+
+    # ``agents.events`` reads it.
+    is_lenient = True
+
+    after = serializers.IntegerField(required=False, min_value=0, max_value=10**18 - 1)
+
+
+class StreamView(ApiView):
+    @answers(str, 400, media_type="text/event-stream", query=PositionShape)
+    def get(self, request: Request, name: str) -> Response:
+        """Lines as server-sent events, `{"type": "log", "content": …}`, without an end."""
+        raise MethodNotAllowed("GET")  # Never here: ``agents.log_streams`` answers it.
+
+
+class DownloadView(ApiView):
+    @answers(str, media_type="text/plain")
+    def get(self, request: Request, name: str) -> Response:
+        """The whole log as an attachment."""
+        raise MethodNotAllowed("GET")  # Never here: ``agents.log_streams`` answers it.
 
 
 class StatsView(ApiView):
+    @answers(StatsObject, 400)
     def get(self, request: Request, name: str) -> Response:
         agent = access.visible_agent(user_of(request), name)
         if agent.status != Agent.Status.RUNNING:
@@ -57,6 +82,7 @@ class HistoryShape(serializers.Serializer[Any]):
 
 
 class HistoryView(ApiView):
+    @answers(History, query=HistoryShape)
     def get(self, request: Request, name: str) -> Response:
         query = self.query(HistoryShape)
         agent = access.visible_agent(user_of(request), name)
@@ -65,7 +91,7 @@ class HistoryView(ApiView):
 
 
 # Of an agent that runs for less than two seconds nothing is known yet: null, never 0.
-NO_SAMPLE = {
+NO_SAMPLE: StatsObject = {
     "cpu_percent": None,
     "memory_used_bytes": None,
     "memory_limit_bytes": None,
@@ -80,8 +106,8 @@ NO_SAMPLE = {
 
 urlpatterns = [
     path("api/agents/<str:name>/logs", LogsView.as_view()),
-    path("api/agents/<str:name>/logs/stream", BesideView.as_view()),
-    path("api/agents/<str:name>/logs/download", BesideView.as_view()),
+    path("api/agents/<str:name>/logs/stream", StreamView.as_view()),
+    path("api/agents/<str:name>/logs/download", DownloadView.as_view()),
     path("api/agents/<str:name>/stats", StatsView.as_view()),
     path("api/agents/<str:name>/stats/history", HistoryView.as_view()),
 ]

@@ -1,5 +1,6 @@
 """Whom an agent is shared with: list, share, unshare; all of it is the owner's."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.validators import validate_email
@@ -9,10 +10,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents import access, sharing
+from agents.answers import ShareObject
 from agents.models import Agent, Share
-from agents.reports import share_object, share_objects
+from agents.reports import share_object
+from trinity.answers import Message, answers
 from trinity.api import ApiView, takes
+from trinity.idempotency import creates
 from trinity.identity import actor_of, user_of
+from trinity.models import Scope
+from trinity.pagination import PageShape, page
 from trinity.shapes import Body, Choice, Moment, Text
 
 
@@ -34,6 +40,8 @@ class NewShare(serializers.Serializer[Any]):
 
 
 class ShareView(ApiView):
+    @answers(ShareObject, 400)
+    @creates()
     @takes(NewShare)
     def post(self, request: Request, body: Body, name: str) -> Response:
         agent = _owned(request, name)
@@ -41,18 +49,29 @@ class ShareView(ApiView):
 
 
 class SharesView(ApiView):
+    @answers(list[ShareObject], query=PageShape)
     def get(self, request: Request, name: str) -> Response:
-        return Response(share_objects(_owned(request, name)))
+        query = self.query(PageShape)
+        agent = _owned(request, name, Scope.READ)
+
+        def told(shares: Sequence[Share]) -> list[ShareObject]:
+            return [share_object(agent, share) for share in shares]
+
+        shares = Share.objects.unexpired().filter(agent=agent).select_related("shared_by")
+        return page(request, shares, query, told, "-created_at", "-pk")
 
 
 class OneShareView(ApiView):
+    @answers(Message)
     def delete(self, request: Request, name: str, email: str) -> Response:
         sharing.unshare(_owned(request, name), actor_of(request), email)
-        return Response({"message": f"Sharing removed for {email.lower()}"})
+        told: Message = {"message": f"Sharing removed for {email.lower()}"}
+        return Response(told)
 
 
-def _owned(request: Request, name: str) -> Agent:
-    return access.owned_agent(user_of(request), name, refusal="Only owners can share an agent")
+def _owned(request: Request, name: str, scope: Scope = Scope.MANAGE) -> Agent:
+    refusal = "Only owners can share an agent"
+    return access.owned_agent(user_of(request), name, refusal=refusal, scope=scope)
 
 
 urlpatterns = [

@@ -5,43 +5,37 @@ from calendar import timegm
 
 from agents.runtime import LogEntry
 
-_HEADER = struct.Struct("!BxxxI")
+# With ``timestamps=1`` an entry begins "2026-01-31T23:59:59.123456789Z ", always nine digits:
+# the stream, the entry's length, the second and its nanoseconds are read at once.
+_HEAD = struct.Struct("!BxxxI19sx9s2x")
+_LENGTH_ENDS = 8
 _STDERR = 2
-# With ``timestamps=1`` an entry begins "2026-01-31T23:59:59.123456789Z ", always nine digits.
-_STAMP_LENGTH = 31
 
 
 class FrameParser:
     """Cuts a stream that is split anywhere into entries."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._rest = b""
         self._second = b""
         self._second_ns = 0
 
     def feed(self, received: bytes) -> list[LogEntry]:
-        buffer = self._buffer
-        buffer += received
-        entries, position = [], 0
-        while len(buffer) - position >= _HEADER.size:
-            stream, length = _HEADER.unpack_from(buffer, position)
-            end = position + _HEADER.size + length
-            if len(buffer) < end:
+        buffer = self._rest + received
+        entries, position, whole = [], 0, len(buffer)
+        while position + _HEAD.size <= whole:
+            stream, length, second, nanoseconds = _HEAD.unpack_from(buffer, position)
+            end = position + _LENGTH_ENDS + length
+            if end > whole:
                 break
-            entry = bytes(buffer[position + _HEADER.size : end])
-            time_ns = self._time_ns(entry)
-            entries.append(LogEntry(time_ns, stream == _STDERR, entry[_STAMP_LENGTH:]))
+            # Most entries fall into the second of the one before.
+            if second != self._second:
+                self._second, self._second_ns = second, _epoch(second) * 1_000_000_000
+            text = buffer[position + _HEAD.size : end]
+            entries.append(LogEntry(self._second_ns + int(nanoseconds), stream == _STDERR, text))
             position = end
-        del buffer[:position]
+        self._rest = buffer[position:]
         return entries
-
-    def _time_ns(self, entry: bytes) -> int:
-        # Most entries fall into the second of the one before.
-        second = entry[:19]
-        if second != self._second:
-            self._second_ns = _epoch(second) * 1_000_000_000
-            self._second = second
-        return self._second_ns + int(entry[20:29])
 
 
 def _epoch(stamp: bytes) -> int:

@@ -4,12 +4,17 @@ from typing import Any
 
 from docker.types import LogConfig, Mount, Ulimit
 
+from agents.docker_runtime import networks
 from agents.runtime import ContainerSpec, Limits
 
 RUN_TARGET = "/run/trinity"
 SPOOL_TARGET = "/var/lib/trinity"
 WORKSPACE_TARGET = "/home/developer"
 TMP_BYTES = 256 * 1024**2
+# Trinity keeps the log; the engine's copy need only outlast a restart of the supervisor. A
+# reader must never be a whole file behind, and the megabyte that passes until a container is
+# held back (``agents.brake``) is 50 megabytes in the engine's format if all its lines are short.
+LOG_FILES = {"max-size": "64m", "max-file": "2"}
 
 
 def nano_cpus(limits: Limits) -> int:
@@ -32,10 +37,8 @@ def host_config(spec: ContainerSpec) -> dict[str, Any]:
         "ulimits": [Ulimit(name="core", soft=0, hard=0)],
         # The desired state decides what runs, not the engine.
         "restart_policy": {"Name": "no"},
-        # Trinity keeps the log; the engine's copy need only outlast a restart of the supervisor.
-        "log_config": LogConfig(type="json-file", config={"max-size": "16m", "max-file": "2"}),
-        # Without rules that keep it from the host and its networks an agent gets none.
-        "network_mode": "none",
+        "log_config": LogConfig(type="json-file", config=LOG_FILES),
+        "network_mode": networks.name_of(spec.network, spec.labels.get("trinity.instance", "")),
         "mounts": [
             Mount(RUN_TARGET, str(spec.run_directory), type="bind"),
             Mount(SPOOL_TARGET, spec.spool_volume, type="volume"),

@@ -8,17 +8,17 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from hashlib import sha256
 from os import geteuid
 from pathlib import Path
 from shutil import which
 from typing import Any
 
+from django.conf import settings
 from docker.errors import APIError, ImageNotFound
 
 from agents.errors import ImageMissing
+from agents.image_source import version_of
 
-CONTEXT = Path(__file__).resolve().parent.parent / "image"
 BASE = "trinity-agent-root:latest"
 REGISTRY_BASE = "debian"
 SUITE = "bookworm"
@@ -30,14 +30,14 @@ Report = Callable[[str], None]
 
 def build(api: Any, image: str, report: Report) -> None:
     """Make sure that the image is there and made from the present sources."""
-    source = source_hash()
+    source = version_of(image)
     if _label(api, image) == source:
         return
     if _label(api, BASE) is None:
         _make_base(api, report)
     report(f"building {image}")
     lines = api.build(
-        path=str(CONTEXT),
+        path=str(settings.TRINITY_IMAGE_CONTEXT),
         tag=image,
         buildargs={"BASE": BASE},
         labels={SOURCE_LABEL: source},
@@ -49,14 +49,6 @@ def build(api: Any, image: str, report: Report) -> None:
     for line in lines:
         if "error" in line:
             raise ImageMissing(f"Building {image} failed: {line['error'].strip()}")
-
-
-def source_hash() -> str:
-    digest = sha256()
-    for file in sorted(CONTEXT.rglob("*")):
-        if file.is_file() and file.suffix != ".pyc":
-            digest.update(file.relative_to(CONTEXT).as_posix().encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def _label(api: Any, image: str) -> str | None:

@@ -4,10 +4,10 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import docker
 import requests
@@ -20,8 +20,9 @@ from docker.errors import (
 )
 
 from agents import cgroups, sockets
-from agents.docker_runtime import followers, images
+from agents.docker_runtime import followers, images, networks, volumes
 from agents.docker_runtime.hardening import host_config, nano_cpus
+from agents.docker_runtime.stats_streams import StatsStreams
 from agents.errors import (
     AgentUnavailable,
     ContainerMissing,
@@ -29,6 +30,7 @@ from agents.errors import (
     EngineUnavailable,
     ImageMissing,
     StartFailed,
+    VolumeMissing,
 )
 from agents.runtime import (
     Container,
@@ -38,6 +40,7 @@ from agents.runtime import (
     EngineDescription,
     Limits,
     LogEntry,
+    Network,
     Usage,
 )
 
@@ -46,9 +49,15 @@ logger = logging.getLogger(__name__)
 CHECK_SECONDS = 3
 # Creating and starting take well below a second; on a machine that is out of breath, more.
 VERB_SECONDS = 20
+# To look at each file of all volumes.
+DISK_SECONDS = 120
+# Between two pieces of an archive, or until the last of one is unpacked.
+TRANSFER_SECONDS = 600
 DEFAULT_URL = "unix:///var/run/docker.sock"
 API_VERSION = "1.41"
 AGENT_USER = "1000:1000"
+# What an attempt to create the same container again has in common with the first.
+IDENTITY = ("trinity.instance", "trinity.agent-uid", "trinity.generation", "trinity.spec")
 
 
 def engine_url() -> str:
@@ -88,6 +97,8 @@ class DockerRuntime:
         # requests keeps a pool of connections, so that threads may share a client.
         self._checker = self._client(CHECK_SECONDS)
         self._api = self._client(VERB_SECONDS)
+        self._stats = StatsStreams(engine_url)
+        self._root: Path | None = None
 
     @staticmethod
     def _client(seconds: int) -> Any:
@@ -146,15 +157,27 @@ class DockerRuntime:
             found = self.inspect(name)
         except ContainerMissing:
             return None
-        is_same = found.labels.get("trinity.spec") == spec.labels.get("trinity.spec")
+        is_same = all(found.labels.get(name) == spec.labels.get(name) for name in IDENTITY)
         return found.id if is_same else None
 
     def start(self, container_id: str) -> None:
         try:
             with translated():
-                self._api.start(container_id)
+                self._start(container_id)
         except EngineRefused as error:
             raise StartFailed("The engine could not start the container") from error
+
+    def _start(self, container_id: str) -> None:
+        try:
+            self._api.start(container_id)
+        except NotFound:
+            # Its network may have been removed and made again since.
+            name = self._api.inspect_container(container_id)["HostConfig"]["NetworkMode"]
+            try:
+                networks.attach_anew(self._api, container_id, name)
+                self._api.start(container_id)
+            except NotFound as error:
+                raise StartFailed("Its network has not been prepared") from error
 
     def stop(self, container_id: str, *, grace_seconds: int = 10) -> None:
         with suppress(ContainerMissing), translated():
@@ -181,9 +204,73 @@ class DockerRuntime:
             except requests.HTTPError as error:
                 create_api_error_from_http_exception(error)
 
+    def rename(self, container_id: str, name: str) -> None:
+        found = self.inspect(container_id)
+        names = [name, f"{name}-{found.labels.get('trinity.instance')}"]
+        if found.name in names:
+            return
+        if not any(self._rename_to(container_id, each) for each in names):
+            raise StartFailed(f"The engine has other containers of the names {' and '.join(names)}")
+
+    def _rename_to(self, container_id: str, name: str) -> bool:
+        """Return False when the name is taken."""
+        try:
+            with translated():
+                self._api.rename(container_id, name)
+        except EngineRefused as error:
+            if not _is_conflict(error):
+                raise
+            return False
+        return True
+
     def remove_volume(self, name: str) -> None:
         with suppress(ContainerMissing), translated():
+            volumes.let_go(self._api, name)
             self._api.remove_volume(name)
+
+    def volumes(self, *, prefix: str) -> list[str]:
+        with translated():
+            return volumes.names(self._api, prefix)
+
+    def export_volume(self, name: str, into: BinaryIO) -> None:
+        try:
+            with translated(), closing(self._client(TRANSFER_SECONDS)) as api:
+                is_whole = volumes.export(api, images.BASE, name, into)
+        except ContainerMissing as error:
+            raise VolumeMissing(f"The engine has no volume {name}") from error
+        if not is_whole:
+            raise EngineRefused(f"The engine did not give the whole of volume {name}")
+
+    def import_volume(self, name: str, archive: BinaryIO) -> None:
+        with translated(), closing(self._client(TRANSFER_SECONDS)) as api:
+            is_filled = volumes.fill(api, images.BASE, name, archive)
+        if not is_filled:
+            raise EngineRefused(f"The engine did not take the content of volume {name}")
+
+    def prepare_network(self, network: Network, *, instance: str, unguarded: bool) -> str:
+        with translated():
+            return networks.prepare(self._api, network, instance=instance, unguarded=unguarded)
+
+    def remove_networks(self, *, instance: str) -> None:
+        with translated():
+            networks.remove(self._api, instance=instance)
+
+    def volume_sizes(self, *, prefix: str) -> dict[str, int]:
+        with translated():
+            found = self._client(DISK_SECONDS).df()["Volumes"] or []
+        return {
+            each["Name"]: each["UsageData"]["Size"]
+            for each in found
+            if each["Name"].startswith(prefix) and each["UsageData"]["Size"] >= 0
+        }
+
+    def disk(self) -> Path | None:
+        if self._root is None:
+            with translated():
+                self._root = Path(self._checker.info()["DockerRootDir"])
+        # Only of an engine on this machine; of another there may be a directory of that name.
+        is_here = engine_url().startswith("unix://") and self._root.is_dir()
+        return self._root if is_here else None
 
     def inspect(self, container_id: str) -> Container:
         with translated():
@@ -233,8 +320,16 @@ class DockerRuntime:
     ) -> AsyncIterator[list[LogEntry]]:
         return followers.log(engine_url(), container_id, since_ns=since_ns, follow=follow)
 
+    def hold_back(self, container_id: str) -> AbstractAsyncContextManager[None]:
+        return followers.hold_back(engine_url(), container_id)
+
     def usage(self, containers: Iterable[Container]) -> dict[str, Usage]:
-        return cgroups.usage(containers)
+        wanted = [container for container in containers if container.pid]
+        found = cgroups.usage(wanted)
+        # All or none: the kernel's files are this machine's, or the engine runs elsewhere.
+        if found or not wanted:
+            return found
+        return self._stats.usage(container.id for container in wanted)
 
 
 def _is_conflict(error: EngineRefused) -> bool:

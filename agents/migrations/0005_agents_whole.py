@@ -11,137 +11,298 @@ import agents.models.uids
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('agents', '0004_sample'),
+        ("agents", "0004_sample"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='agent',
-            name='command',
+            model_name="agent",
+            name="command",
             field=models.JSONField(default=list, editable=False),
         ),
         migrations.AddField(
-            model_name='agent',
-            name='container_spec',
+            model_name="agent",
+            name="container_spec",
             field=models.CharField(blank=True, editable=False, max_length=64),
         ),
         migrations.AddField(
-            model_name='agent',
-            name='disk_limit',
-            field=models.CharField(blank=True, choices=[('1g', '1g'), ('2g', '2g'), ('5g', '5g'), ('10g', '10g'), ('20g', '20g'), ('50g', '50g'), ('100g', '100g')], max_length=8, null=True),
+            model_name="agent",
+            name="disk_limit",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("1g", "1g"),
+                    ("2g", "2g"),
+                    ("5g", "5g"),
+                    ("10g", "10g"),
+                    ("20g", "20g"),
+                    ("50g", "50g"),
+                    ("100g", "100g"),
+                ],
+                max_length=8,
+                null=True,
+            ),
         ),
         migrations.AddField(
-            model_name='agent',
-            name='disk_used_bytes',
+            model_name="agent",
+            name="disk_used_bytes",
             field=models.PositiveBigIntegerField(editable=False, null=True),
         ),
         migrations.AddField(
-            model_name='agent',
-            name='network',
-            field=models.CharField(choices=[('none', 'None'), ('internet', 'Internet'), ('private', 'internet and private networks')], default='internet', max_length=8),
+            model_name="agent",
+            name="network",
+            field=models.CharField(
+                choices=[
+                    ("none", "None"),
+                    ("internet", "Internet"),
+                    ("private", "internet and private networks"),
+                ],
+                default="internet",
+                max_length=8,
+            ),
         ),
         migrations.AddField(
-            model_name='agent',
-            name='old_container_id',
+            model_name="agent",
+            name="old_container_id",
             field=models.CharField(blank=True, editable=False, max_length=64),
         ),
         migrations.AddField(
-            model_name='agent',
-            name='old_ran',
+            model_name="agent",
+            name="old_ran",
             field=models.BooleanField(default=False, editable=False),
         ),
         migrations.AddField(
-            model_name='agent',
-            name='prompt_command',
+            model_name="agent",
+            name="prompt_command",
             field=models.JSONField(default=list, editable=False),
         ),
         migrations.AddField(
-            model_name='agent',
-            name='template_disk',
-            field=models.CharField(default='10g', editable=False, max_length=8),
+            model_name="agent",
+            name="template_disk",
+            field=models.CharField(default="10g", editable=False, max_length=8),
         ),
         migrations.AddField(
-            model_name='host',
-            name='report_only_reason',
+            model_name="host",
+            name="report_only_reason",
             field=models.CharField(blank=True, editable=False, max_length=300),
         ),
         migrations.AddField(
-            model_name='host',
-            name='report_only_since',
+            model_name="host",
+            name="report_only_since",
             field=models.DateTimeField(editable=False, null=True),
         ),
         migrations.CreateModel(
-            name='GitConfig',
+            name="GitConfig",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('repository', models.CharField(max_length=255)),
-                ('working_branch', models.CharField(max_length=200)),
-                ('instance_id', models.CharField(default=agents.models.uids.new_uid, editable=False, max_length=12)),
-                ('sync_enabled', models.BooleanField(default=True)),
-                ('last_sync_at', models.DateTimeField(editable=False, null=True)),
-                ('last_commit_sha', models.CharField(blank=True, editable=False, max_length=64)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('agent', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='git', to='agents.agent')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("repository", models.CharField(max_length=255)),
+                ("working_branch", models.CharField(max_length=200)),
+                (
+                    "instance_id",
+                    models.CharField(
+                        default=agents.models.uids.new_uid, editable=False, max_length=12
+                    ),
+                ),
+                ("sync_enabled", models.BooleanField(default=True)),
+                ("last_sync_at", models.DateTimeField(editable=False, null=True)),
+                ("last_commit_sha", models.CharField(blank=True, editable=False, max_length=64)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "agent",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="git",
+                        to="agents.agent",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='RetainedWorkspace',
+            name="RetainedWorkspace",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('uid', models.CharField(max_length=12, unique=True)),
-                ('name', models.CharField(max_length=63)),
-                ('record', models.JSONField(default=dict)),
-                ('deleted_at', models.DateTimeField(auto_now_add=True)),
-                ('purge_at', models.DateTimeField(db_index=True)),
-                ('deleted_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('host', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='retained', to='agents.host')),
-                ('log', models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='retained', to='agents.log')),
-                ('owner', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("uid", models.CharField(max_length=12, unique=True)),
+                ("name", models.CharField(max_length=63)),
+                ("record", models.JSONField(default=dict)),
+                ("deleted_at", models.DateTimeField(auto_now_add=True)),
+                ("purge_at", models.DateTimeField(db_index=True)),
+                (
+                    "deleted_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "host",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="retained",
+                        to="agents.host",
+                    ),
+                ),
+                (
+                    "log",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="retained",
+                        to="agents.log",
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-deleted_at'],
+                "ordering": ["-deleted_at"],
             },
         ),
         migrations.CreateModel(
-            name='Activity',
+            name="Activity",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('activity_type', models.CharField(choices=[('chat_start', 'Chat Start'), ('chat_end', 'Chat End'), ('tool_call', 'Tool Call'), ('schedule_start', 'Schedule Start'), ('schedule_end', 'Schedule End'), ('agent_collaboration', 'Agent Collaboration'), ('file_access', 'File Access'), ('model_change', 'Model Change'), ('credential_reload', 'Credential Reload'), ('git_sync', 'Git Sync'), ('agent_lifecycle', 'Agent Lifecycle'), ('operation', 'Operation')], max_length=20)),
-                ('activity_state', models.CharField(choices=[('started', 'Started'), ('completed', 'Completed'), ('failed', 'Failed')], default='started', max_length=9)),
-                ('started_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('completed_at', models.DateTimeField(null=True)),
-                ('duration_ms', models.PositiveBigIntegerField(null=True)),
-                ('triggered_by', models.CharField(choices=[('user', 'User'), ('schedule', 'Schedule'), ('agent', 'Agent'), ('system', 'System')], default='user', max_length=8)),
-                ('related_execution_id', models.CharField(blank=True, max_length=36)),
-                ('details', models.JSONField(blank=True, default=dict)),
-                ('error', models.CharField(blank=True, max_length=500)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('agent', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='activities', to='agents.agent')),
-                ('parent', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='children', to='agents.activity')),
-                ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='activities', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "activity_type",
+                    models.CharField(
+                        choices=[
+                            ("chat_start", "Chat Start"),
+                            ("chat_end", "Chat End"),
+                            ("tool_call", "Tool Call"),
+                            ("schedule_start", "Schedule Start"),
+                            ("schedule_end", "Schedule End"),
+                            ("agent_collaboration", "Agent Collaboration"),
+                            ("file_access", "File Access"),
+                            ("model_change", "Model Change"),
+                            ("credential_reload", "Credential Reload"),
+                            ("git_sync", "Git Sync"),
+                            ("agent_lifecycle", "Agent Lifecycle"),
+                            ("operation", "Operation"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "activity_state",
+                    models.CharField(
+                        choices=[
+                            ("started", "Started"),
+                            ("completed", "Completed"),
+                            ("failed", "Failed"),
+                        ],
+                        default="started",
+                        max_length=9,
+                    ),
+                ),
+                ("started_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("completed_at", models.DateTimeField(null=True)),
+                ("duration_ms", models.PositiveBigIntegerField(null=True)),
+                (
+                    "triggered_by",
+                    models.CharField(
+                        choices=[
+                            ("user", "User"),
+                            ("schedule", "Schedule"),
+                            ("agent", "Agent"),
+                            ("system", "System"),
+                        ],
+                        default="user",
+                        max_length=8,
+                    ),
+                ),
+                ("related_execution_id", models.CharField(blank=True, max_length=36)),
+                ("details", models.JSONField(blank=True, default=dict)),
+                ("error", models.CharField(blank=True, max_length=500)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "agent",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="activities",
+                        to="agents.agent",
+                    ),
+                ),
+                (
+                    "parent",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="children",
+                        to="agents.activity",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="activities",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'activities',
-                'ordering': ['-started_at', '-pk'],
-                'indexes': [models.Index(fields=['agent', '-started_at'], name='activity_of_agent'), models.Index(fields=['-started_at'], name='activity_by_time')],
+                "verbose_name_plural": "activities",
+                "ordering": ["-started_at", "-pk"],
+                "indexes": [
+                    models.Index(fields=["agent", "-started_at"], name="activity_of_agent"),
+                    models.Index(fields=["-started_at"], name="activity_by_time"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='EnvironmentValue',
+            name="EnvironmentValue",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200)),
-                ('is_secret', models.BooleanField(default=False)),
-                ('value', models.TextField()),
-                ('changed_at', models.DateTimeField(auto_now=True)),
-                ('agent', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='environment', to='agents.agent')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                ("is_secret", models.BooleanField(default=False)),
+                ("value", models.TextField()),
+                ("changed_at", models.DateTimeField(auto_now=True)),
+                (
+                    "agent",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="environment",
+                        to="agents.agent",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
-                'constraints': [models.UniqueConstraint(models.F('agent'), models.F('name'), name='environment_name_once')],
+                "ordering": ["name"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("agent"), models.F("name"), name="environment_name_once"
+                    )
+                ],
             },
         ),
     ]

@@ -6,9 +6,9 @@ from agents.models.agents import (
     Agent,
     AgentQuerySet,
     clean_name,
-    user_email,
 )
 from agents.models.environment import EnvironmentValue
+from agents.models.found import Found
 from agents.models.git import GitConfig
 from agents.models.hosts import Host
 from agents.models.logs import Log, LogChunk
@@ -23,6 +23,7 @@ __all__ = [
     "Agent",
     "AgentQuerySet",
     "EnvironmentValue",
+    "Found",
     "GitConfig",
     "Host",
     "Log",
@@ -34,5 +35,4 @@ __all__ = [
     "Stats",
     "clean_name",
     "new_uid",
-    "user_email",
 ]

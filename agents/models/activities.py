@@ -50,6 +50,8 @@ class Activity(models.Model):
     related_execution_id = models.CharField(max_length=36, blank=True)
     details = models.JSONField(default=dict, blank=True)
     error = models.CharField(max_length=500, blank=True)
+    #: The process that will record its end; empty where that is found out otherwise.
+    holder = models.CharField(max_length=150, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -58,6 +60,10 @@ class Activity(models.Model):
         indexes = [
             models.Index(fields=["agent", "-started_at"], name="activity_of_agent"),
             models.Index(fields=["-started_at"], name="activity_by_time"),
+            models.Index(fields=["related_execution_id"], name="activity_of_execution"),
+            # For the few that are under way. No partial index: SQLite uses none for a value
+            # that comes as a parameter.
+            models.Index(fields=["activity_state", "agent"], name="activity_by_state"),
         ]
 
     def __str__(self) -> str:

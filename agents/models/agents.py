@@ -15,13 +15,21 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from agents import process
-from agents.errors import Busy, InvalidName
-from agents.limits import CPU_CHOICES, DISK_CHOICES, MEMORY_CHOICES, cpus, memory_bytes
+from agents.errors import Busy, ClaimLost, InvalidName
+from agents.limits import (
+    CPU_CHOICES,
+    DISK_CHOICES,
+    MEMORY_CHOICES,
+    cpus,
+    disk_bytes,
+    memory_bytes,
+)
 from agents.models.hosts import Host
 from agents.models.logs import Log
 from agents.models.shares import Share
 from agents.models.uids import new_uid
 from agents.runtime import Limits
+from trinity.models import Scope
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -32,39 +40,55 @@ if TYPE_CHECKING:
 class AgentQuerySet(models.QuerySet["Agent"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """Agents that the user owns or has a share of; all of them for an administrator."""
-        return self._granted(user, Share.Role.values)
+        return self._granted(user, Scope.READ, Share.Role.values)
 
     def operable_by(self, user: User | AnonymousUser) -> Self:
         """Agents that the user may start, stop, restart and run operations on."""
-        return self._granted(user, [Share.Role.OPERATOR])
+        return self._granted(user, Scope.OPERATE, [Share.Role.OPERATOR])
 
-    def owned_by(self, user: User | AnonymousUser) -> Self:
-        """Agents that the user may reconfigure, share and delete."""
-        return self._granted(user, [])
+    def owned_by(self, user: User | AnonymousUser, scope: Scope = Scope.MANAGE) -> Self:
+        """Agents that the user may reconfigure, share and delete.
+
+        To read what only owners see, a token with the scope to read is enough.
+        """
+        return self._granted(user, scope, [])
 
     def present(self) -> Self:
         return self.filter(deleting=False)
 
+    def acted_on(self) -> Self:
+        """Those whose host is not only looked at.
+
+        No join: in an UPDATE it would move the other conditions into a subquery, which
+        PostgreSQL does not ask again of a row that another has just changed.
+        """
+        acting = Host.objects.filter(pk=OuterRef("host"), report_only_since=None)
+        return self.filter(Exists(acting))
+
     def for_list(self, user: User | AnonymousUser) -> Self:
         """All that one row of a list shows, in one query."""
-        shares = Share.objects.unexpired().filter(agent=OuterRef("pk"), email=user_email(user))
-        return self.select_related("owner", "host").annotate(shared_with_user=Exists(shares))
+        shares = Share.objects.unexpired().filter(agent=OuterRef("pk"), email=shared_email(user))
+        rows = self.select_related("owner", "host", "git")
+        return rows.annotate(shared_with_user=Exists(shares))
 
-    def _granted(self, user: User | AnonymousUser, roles: Collection[str]) -> Self:
-        if not user.is_authenticated or not user.is_active:
+    def _granted(self, user: User | AnonymousUser, scope: Scope, roles: Collection[str]) -> Self:
+        """What the person may, less what the token leaves out by which he speaks."""
+        if not user.is_authenticated or not user.is_active or not user.may(scope):
             return self.none()
-        present = self.present()
+        within = self.present()
+        if user.agent_uids is not None:
+            within = within.filter(uid__in=user.agent_uids)
         if user.is_superuser:
-            return present
+            return within
         # A subquery and not a join: a join would repeat the agent once per share.
         shares = Share.objects.unexpired().filter(
-            agent=OuterRef("pk"), email=user.email, role__in=roles
+            agent=OuterRef("pk"), email=user.verified_email, role__in=roles
         )
-        return present.filter(Q(owner=user) | Exists(shares))
+        return within.filter(Q(owner=user) | Exists(shares))
 
 
-def user_email(user: User | AnonymousUser) -> str:
-    return user.email if user.is_authenticated else ""
+def shared_email(user: User | AnonymousUser) -> str:
+    return user.verified_email if user.is_authenticated else ""
 
 
 class Agent(models.Model):
@@ -93,6 +117,13 @@ class Agent(models.Model):
         DELETE = "delete"
         LIMIT = "limit"
 
+    class Recreation(models.TextChoices):
+        """How far the present container is from taking the place of the old one."""
+
+        MAKING = "making", "the new one is to take its place"
+        RETURNING = "returning", "the old one is to be the agent's again"
+        SPENT = "spent", "the new one is the agent's, the old one to be removed"
+
     class Network(models.TextChoices):
         NONE = "none"
         INTERNET = "internet"
@@ -111,7 +142,6 @@ class Agent(models.Model):
     tags = models.JSONField(default=list, blank=True)
     template = models.CharField(max_length=100, default="local:default")
     image = models.CharField(max_length=255, default="trinity-agent-base:latest")
-    github_repo = models.CharField(max_length=255, blank=True)
     # Null means the template's own limit, which is no text.
     memory_limit = models.CharField(  # noqa: DJ001
         max_length=8, null=True, blank=True, choices=[(text, text) for text in MEMORY_CHOICES]
@@ -149,8 +179,10 @@ class Agent(models.Model):
     )
     #: A hash of all that only a new container can change, as this one has it.
     container_spec = models.CharField(max_length=64, blank=True, editable=False)
+    recreation = models.CharField(max_length=9, choices=Recreation, blank=True, editable=False)
     # While it is recreated: the container there is to go back to, and whether that ran.
     old_container_id = models.CharField(max_length=64, blank=True, editable=False)
+    old_spec = models.CharField(max_length=64, blank=True, editable=False)
     old_ran = models.BooleanField(default=False, editable=False)
     applied_memory_bytes = models.PositiveBigIntegerField(null=True, editable=False)
     applied_cpus = models.FloatField(null=True, editable=False)
@@ -186,6 +218,18 @@ class Agent(models.Model):
         return self.cpu_limit or self.template_cpu
 
     @property
+    def disk(self) -> str:
+        return self.disk_limit or self.template_disk
+
+    @property
+    def disk_limit_bytes(self) -> int:
+        return disk_bytes(self.disk)
+
+    @property
+    def is_disk_full(self) -> bool:
+        return self.disk_used_bytes is not None and self.disk_used_bytes > self.disk_limit_bytes
+
+    @property
     def limits(self) -> Limits:
         """The recorded limits, as far as the host goes."""
         memory, cpu = memory_bytes(self.memory), cpus(self.cpu)
@@ -201,13 +245,25 @@ class Agent(models.Model):
         return Limits(self.applied_memory_bytes, self.applied_cpus)
 
     def claim(self, verb: Verb) -> None:
-        """Make sure that no other verb works on this agent; raise Busy when one does."""
-        claimed = Agent.objects.filter(pk=self.pk, verb="").update(
-            verb=verb, verb_holder=process.HOLDER, verb_expires_at=Now() + self.CLAIM
+        """Make sure that no other verb works on this agent; raise Busy when one does.
+
+        Raises ReportOnly while nothing on its host may be changed.
+        """
+        claimed = (
+            Agent.objects.acted_on()
+            .filter(pk=self.pk, verb="")
+            .update(verb=verb, verb_holder=process.HOLDER, verb_expires_at=Now() + self.CLAIM)
         )
         if not claimed:
+            Host.objects.get(pk=self.host_id).check_control()
             raise Busy(f"Another action on {self.name} is under way: try again when it is done")
         self.refresh_from_db()
+
+    def hold(self) -> None:
+        """Go on holding the claim; raise ClaimLost when its time ran out and it was taken over."""
+        mine = Agent.objects.filter(pk=self.pk, verb_holder=process.HOLDER).exclude(verb="")
+        if not mine.update(verb_expires_at=Now() + self.CLAIM):
+            raise ClaimLost(f"The action on {self.name} took too long: it goes on by itself")
 
     def release(self, **recorded: Any) -> None:
         """Give the claim back and record the outcome in the same write.

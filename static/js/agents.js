@@ -122,10 +122,10 @@ function newAgentForm() {
 }
 
 function create(fields) {
-  const wanted = { name: fields.get("name"), description: fields.get("description"), base_image: fields.get("base_image") };
-  const resources = ["memory", "cpu"].filter((name) => fields.get(name)).map((name) => [name, fields.get(name)]);
-  if (resources.length) wanted.resources = Object.fromEntries(resources);
-  return call("POST", "/api/agents", wanted);
+  // What is left empty is as the template says.
+  const given = (names) => Object.fromEntries(names.map((name) => [name, fields.get(name)]).filter(([, value]) => value));
+  const wanted = given(["name", "description", "template", "base_image"]);
+  return call("POST", "/api/agents", { ...wanted, resources: given(["memory", "cpu"]) });
 }
 
 search.addEventListener("input", filter);

@@ -6,12 +6,15 @@ export class Refused extends Error {
   }
 }
 
-export async function call(method, path, body) {
-  const response = await fetch(path, {
-    method,
-    headers: { "Content-Type": "application/json", "X-CSRFToken": csrfToken() },
-    body: body === undefined ? undefined : JSON.stringify(body),
-  }).catch(() => {
+export function call(method, path, body) {
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  return send(method, path, text, "application/json");
+}
+
+/** Sends a body as it is: text, or a file that the browser reads as it goes. */
+export async function send(method, path, body, type = "application/octet-stream") {
+  const headers = { "Content-Type": type, "X-CSRFToken": csrfToken() };
+  const response = await fetch(path, { method, headers, body }).catch(() => {
     throw new Refused(0, "Trinity does not answer. Is it still running?");
   });
   if (response.status === 401) signInAgain();

@@ -7,7 +7,7 @@ import pytest
 from django.db.models.functions import Now
 
 from agents import containers as contract
-from agents import process, reconcile, sockets
+from agents import network, process, reconcile, sockets
 from agents.models import Agent, Host, Log
 from agents.runtime import ContainerStatus
 from tests import fakes
@@ -52,6 +52,7 @@ def finish():
 
 
 def created(agent, containers):
+    network.prepare_for(agent)
     spec = contract.spec_of(agent)
     sockets.remake_run_directory(spec.run_directory, contract.server_key(agent))
     return containers.create(spec)

@@ -104,3 +104,9 @@ def test_a_process_belongs_to_a_container_or_not(kernel):
     assert cgroups.belongs_to(PID, ID)
     assert not cgroups.belongs_to(PID, "d" * 64)
     assert not cgroups.belongs_to(PID + 1, ID)
+
+
+@pytest.mark.parametrize("version", [version_1, version_2])
+def test_a_process_that_is_another_machines_has_no_figures_here(kernel, version):
+    kernel({name: text.replace(ID, "d" * 64) for name, text in version().items()})
+    assert sample() is None

@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.followers import Cursor, _skipping
+from agents.container_logs import LOST, Cursor, skipping
 from agents.runtime import LogEntry
 
 # Few times, so that many entries share one.
@@ -26,8 +26,8 @@ async def read_on(cursor, entries, batch_size):
         for start in range(0, len(since), batch_size):
             yield since[start : start + batch_size]
 
-    skipping = _skipping(engine(), cursor.time_ns, cursor.sharing)
-    return [entry async for batch in skipping for entry in batch]
+    unseen = skipping(engine(), cursor.time_ns, cursor.sharing)
+    return [entry async for batch in unseen for entry in batch]
 
 
 @given(ENTRIES, st.integers(0, 12), st.integers(1, 4))
@@ -61,3 +61,21 @@ def test_another_containers_log_begins_anew():
 
 def test_a_log_without_a_cursor_begins_at_its_beginning():
     assert Cursor.load("c", {}).time_ns == 0
+
+
+async def test_a_line_says_where_the_engine_has_dropped_what_was_not_read():
+    cursor = Cursor("c", time_ns=5, sharing=1)
+    entries = [LogEntry(7, False, b"seven\n"), LogEntry(8, False, b"eight\n")]
+    read = await read_on(cursor, entries, batch_size=1)
+    assert read == [LOST, *entries]
+    (_, told), *rest = cursor.take(read)
+    assert "dropped unread" in told
+    assert rest == [(False, "seven"), (False, "eight")]
+    assert (cursor.time_ns, cursor.sharing) == (8, 1)
+
+
+async def test_no_line_says_so_where_all_was_read():
+    cursor = Cursor("c", time_ns=5, sharing=1)
+    assert await read_on(cursor, [LogEntry(5, False, b"five\n")], batch_size=1) == []
+    entries = [LogEntry(5, False, b"five\n"), LogEntry(7, False, b"seven\n")]
+    assert await read_on(cursor, entries, batch_size=1) == entries[1:]

@@ -1,4 +1,4 @@
-"""Deleting: hidden at once, and then nothing of the agent is left."""
+"""Deleting: hidden at once, and then nothing of the agent is left where all shall go."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def client(agent):
 
 
 def delete(client):
-    return client.delete("/api/agents/scribe")
+    return client.delete("/api/agents/scribe?workspace=remove&log=remove")
 
 
 def nothing_is_left(containers):

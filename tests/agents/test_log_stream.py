@@ -3,7 +3,7 @@
 import pytest
 from rest_framework.test import APIClient
 
-from agents import events, followers, logs
+from agents import events, live, logs
 from agents.database import read
 from agents.models import Agent, Share
 from tests.factories import client_of, make_agent, make_user, share
@@ -24,7 +24,7 @@ def agent():
 async def append(agent, *lines, **options):
     rows = [(False, line) for line in lines]
     last_seq = await read(logs.append, agent.log_id, rows, {}, **options)
-    await followers.announce_growth(agent.log_id, last_seq)
+    await live.announce_growth(agent.log_id, last_seq)
 
 
 async def next_lines(viewer, count):

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.django_db
 
 GIB = 1024**3
 PATH = "/api/agents/scribe/resources"
+DISK = {"disk_limit": None, "effective_disk": "10g", "disk_used_bytes": None}
 
 
 @pytest.fixture
@@ -60,6 +61,7 @@ def test_what_is_recorded_applied_and_allowed_is_told_from_the_record(running, c
         "current_cpu": "2",
         "effective_memory": "4g",
         "effective_cpu": "2",
+        **DISK,
     }
     assert not containers.calls
 
@@ -136,6 +138,7 @@ def test_a_limit_above_the_host_is_applied_as_far_as_it_goes(running, client, co
         "current_memory": "5632m",
         "current_cpu": "3",
         **effective,
+        **DISK,
         "warning": warning,
     }
     assert warning in AuditEvent.objects.filter(verb="set_limits").get().detail

@@ -21,11 +21,34 @@ ENDPOINTS = [
     ("post", "/api/agents/{}/share"),
     ("get", "/api/agents/{}/shares"),
     ("delete", "/api/agents/{}/share/{}"),
+    ("get", "/api/agents/{}/audit"),
     ("get", "/api/agents/{}/stats/history"),
     ("get", "/api/agents/{}/resources"),
     ("put", "/api/agents/{}/resources"),
+    ("get", "/api/agents/{}/info"),
+    ("get", "/api/agents/{}/metrics"),
+    ("get", "/api/agents/{}/activity"),
+    ("get", "/api/agents/{}/activities"),
+    ("get", "/api/agents/{}/autonomy"),
+    ("put", "/api/agents/{}/autonomy"),
+    ("get", "/api/agents/{}/files"),
+    ("delete", "/api/agents/{}/files"),
+    ("get", "/api/agents/{}/environment"),
+    ("put", "/api/agents/{}/environment"),
+    ("get", "/api/agents/{}/git/config"),
+    ("put", "/api/agents/{}/git/config"),
+    ("get", "/api/agents/{}/git/status"),
+    ("get", "/api/agents/{}/git/log"),
+    ("post", "/api/agents/{}/git/sync"),
+    ("post", "/api/agents/{}/git/pull"),
 ]
-BESIDE = {"api/agents/<str:name>/logs/stream", "api/agents/<str:name>/logs/download"}
+BESIDE = {
+    "api/agents/<str:name>/audit.csv",
+    "api/agents/<str:name>/environment/<str:variable>",
+    "api/agents/<str:name>/files/download",
+    "api/agents/<str:name>/logs/stream",
+    "api/agents/<str:name>/logs/download",
+}
 VERBS = [(method, path) for method, path in ENDPOINTS if method != "get"]
 EMAIL = "ada@example.org"
 OF_OWNERS = [
@@ -34,12 +57,24 @@ OF_OWNERS = [
     ("post", "/api/agents/{}/share"),
     ("get", "/api/agents/{}/shares"),
     ("delete", "/api/agents/{}/share/{}"),
+    ("get", "/api/agents/{}/audit"),
+    ("put", "/api/agents/{}/autonomy"),
+    ("put", "/api/agents/{}/environment"),
+    ("put", "/api/agents/{}/git/config"),
+    ("post", "/api/agents/{}/git/sync"),
+    ("post", "/api/agents/{}/git/pull"),
 ]
+BODY = {
+    "email": EMAIL,
+    "github_repo": "team/work",
+    "enabled": True,
+    "variables": [{"name": "TOKEN", "value": "hush"}],
+}
 
 
 def answer(client, method, path, name):
     # The shape of a body is looked at before the access, so this is one that each of them takes.
-    body = {"email": EMAIL} if method != "get" else None
+    body = None if method == "get" else BODY
     response = getattr(client, method)(path.format(name, EMAIL), body)
     return response.status_code, response.json()
 

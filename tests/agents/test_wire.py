@@ -10,7 +10,7 @@ import pytest
 
 from agents import sockets, wire
 from agents.errors import AgentUnavailable
-from agents.wire import AgentServer, Kind, Refused, generation_of
+from agents.wire import AgentServer, Kind, Refused, WrongGeneration
 from tests.agents.peers import KEY, agent_listening, greeting, greets, read_line, says
 
 HEADER = struct.Struct("!BdI")
@@ -80,21 +80,51 @@ class TestGreeting:
         with agent_listening(directory, peer), pytest.raises(AgentUnavailable):
             await server.start("1", 1, {})
 
-    def test_the_question_which_generation_answers_ends_in_time(self, directory, peer):
+    def test_handing_the_environment_over_ends_in_time(self, directory, peer):
         began = time.monotonic()
         with agent_listening(directory, peer), pytest.raises(AgentUnavailable):
-            generation_of(sockets.connect(directory), KEY)
+            configure(directory)
         assert time.monotonic() - began < 5
 
 
-def test_a_generation_that_proved_itself_is_told(directory):
-    with agent_listening(directory, greets()):
-        assert generation_of(sockets.connect(directory), KEY) == 7
+def configure(directory):
+    connection = sockets.connect(directory)
+    return wire.configure(connection, KEY, 7, environment={"TOKEN": "hush"})
 
 
-def test_a_generation_that_is_no_number_is_refused(directory):
-    with agent_listening(directory, greets(generation="7")), pytest.raises(AgentUnavailable):
-        generation_of(sockets.connect(directory), KEY)
+def test_a_server_that_proved_itself_is_handed_the_environment(directory):
+    heard = []
+
+    def takes(connection):
+        greets_by()(connection)
+        heard.extend([read_line(connection), read_line(connection)])
+        connection.sendall(b'{"ok": true, "taken": true}\n')
+
+    with agent_listening(directory, takes):
+        assert configure(directory) is True
+    assert heard[1]["environment"] == {"TOKEN": "hush"}
+
+
+def test_a_server_may_refuse_the_environment(directory):
+    refusal = b'{"ok": false, "code": "unknown_verb", "detail": "no such"}\n'
+    with agent_listening(directory, greets(refusal)), pytest.raises(Refused, match="no such"):
+        configure(directory)
+
+
+@pytest.mark.parametrize("generation", ["7", 8, None])
+def test_another_generation_is_handed_nothing(directory, generation):
+    heard = []
+
+    def other(connection):
+        greets_by(generation=generation)(connection)
+        heard.append(connection.recv(4096))
+
+    with (
+        agent_listening(directory, other),
+        pytest.raises((AgentUnavailable, WrongGeneration)),
+    ):
+        configure(directory)
+    assert heard in ([], [b""])
 
 
 async def test_nothing_is_asked_of_a_server_that_has_not_proved_itself(directory, server):

@@ -7,11 +7,13 @@ import sys
 from contextlib import closing
 
 from tests import engines
-from tests.bench import agent_list, first_line, log_latency, stats_cost
+from tests.bench import agent_list, firehose, first_line, log_latency, page, stats_cost
 
 BENCHMARKS = {
     "list": agent_list.run,
+    "page": page.run,
     "log": log_latency.run,
+    "firehose": firehose.run,
     "stats": stats_cost.run,
     "first-line": first_line.run,
 }

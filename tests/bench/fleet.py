@@ -13,9 +13,9 @@ SMALL = {"memory": "1g", "cpu": "1"}
 
 
 @contextmanager
-def installation():
+def installation(**environment):
     """A product of the measure's own on SQLite, as `make up` runs it; nothing of it remains."""
-    product = Product(environment={"DATABASE_URL": "", "REDIS_URL": ""})
+    product = Product(environment={"DATABASE_URL": "", "REDIS_URL": "", **environment})
     try:
         product.start()
         yield product

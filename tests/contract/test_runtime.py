@@ -17,12 +17,13 @@ from agents.docker_runtime import DockerRuntime
 from agents.errors import (
     AgentUnavailable,
     ContainerMissing,
+    EngineRefused,
     EngineUnavailable,
     ImageMissing,
     StartFailed,
 )
-from agents.runtime import Change, ContainerSpec, ContainerStatus, Limits
-from agents.wire import generation_of
+from agents.runtime import Change, ContainerSpec, ContainerStatus, Limits, Network
+from agents.wire import configure
 from tests import engines
 from tests.waiting import wait_until
 
@@ -104,17 +105,18 @@ def kill(kind, containers):
 
 
 def start(runtime, spec):
-    """Start a container and wait until its server answers."""
+    """Start a container and wait until its server has what its own program waits for."""
     container_id = runtime.create(spec)
     runtime.start(container_id)
 
     def answers():
         try:
-            return generation_of(runtime.connect(container_id, spec.run_directory), KEY)
+            connection = runtime.connect(container_id, spec.run_directory)
+            return configure(connection, KEY, 7, environment={})
         except AgentUnavailable:
             return None
 
-    assert wait_until(answers, seconds=20) == 7
+    assert wait_until(answers, seconds=20)
     return container_id
 
 
@@ -147,6 +149,41 @@ def test_a_name_that_another_has_is_made_longer(runtime, make_spec):
     assert runtime.inspect(second).name == f"{spec.name}-{spec.labels['trinity.instance']}"
     with pytest.raises(StartFailed):
         runtime.create(replace(spec, labels=spec.labels | {"trinity.spec": "third"}))
+
+
+def test_a_container_of_another_generation_is_not_taken_for_it(runtime, make_spec):
+    spec = make_spec()
+    spec = replace(spec, labels=spec.labels | {"trinity.generation": "1"})
+    first = runtime.create(spec)
+    other = replace(spec, labels=spec.labels | {"trinity.generation": "2"})
+    assert runtime.create(other) != first
+
+
+def test_a_container_gets_another_name_and_keeps_it(runtime, make_spec):
+    spec = make_spec()
+    container_id = runtime.create(spec)
+    name = f"{spec.name}.old-7"
+    for _ in range(2):
+        runtime.rename(container_id, name)
+        assert runtime.inspect(container_id).name == name
+    # The first name is free again, and a container that runs can have it.
+    second = start(runtime, spec)
+    runtime.rename(second, f"{spec.name}.new-8")
+    runtime.rename(container_id, spec.name)
+    assert runtime.inspect(container_id).name == spec.name
+    runtime.remove(second)
+
+
+def test_a_new_name_that_another_has_is_made_longer(runtime, make_spec, instance):
+    first, second, third = (make_spec() for _ in range(3))
+    runtime.create(first)
+    longer = runtime.create(second)
+    for _ in range(2):
+        runtime.rename(longer, first.name)
+        assert runtime.inspect(longer).name == f"{first.name}-{instance}"
+    with pytest.raises(StartFailed):
+        runtime.rename(runtime.create(third), first.name)
+    runtime.remove(longer)
 
 
 def test_an_image_that_is_missing_is_told(runtime, make_spec):
@@ -227,8 +264,7 @@ async def test_an_unknown_container_has_no_log(runtime, follow):
 
 
 def test_the_exit_code_is_told(runtime, make_spec, kill):
-    failed = runtime.create(make_spec(main="exit 3"))
-    runtime.start(failed)
+    failed = start(runtime, make_spec(main="exit 3"))
     wait_for_end(runtime, failed)
     assert runtime.inspect(failed).exit_code == 3
     killed = start(runtime, make_spec())
@@ -333,8 +369,7 @@ def printed(entries, *, is_stderr=False):
 
 @pytest.fixture
 async def talked(runtime, make_spec):
-    container_id = await asyncio.to_thread(runtime.create, make_spec(main=TALKING))
-    await asyncio.to_thread(runtime.start, container_id)
+    container_id = await asyncio.to_thread(start, runtime, make_spec(main=TALKING))
     await asyncio.to_thread(wait_for_end, runtime, container_id)
     return container_id
 
@@ -357,8 +392,7 @@ async def test_a_log_is_read_from_a_time_on_that_time_included(runtime, talked):
 
 
 async def test_a_log_is_followed_to_the_containers_end(runtime, make_spec):
-    container_id = await asyncio.to_thread(runtime.create, make_spec(main=TALKING))
-    await asyncio.to_thread(runtime.start, container_id)
+    container_id = await asyncio.to_thread(start, runtime, make_spec(main=TALKING))
     entries = await read_log(runtime, container_id, follow=True)
     await asyncio.to_thread(wait_for_end, runtime, container_id)
     stored = await read_log(runtime, container_id)
@@ -387,6 +421,8 @@ def test_without_an_engine_every_verb_says_so(away):
         with pytest.raises(EngineUnavailable):
             verb(UNKNOWN)
     with pytest.raises(EngineUnavailable):
+        away.rename(UNKNOWN, "name")
+    with pytest.raises(EngineUnavailable):
         away.update(UNKNOWN, Limits(1024**3, 1))
     with pytest.raises(EngineUnavailable):
         away.containers(instance="x")
@@ -400,3 +436,81 @@ async def test_without_an_engine_every_follower_says_so(away):
         await anext(away.events(instance="x"))
     with pytest.raises(EngineUnavailable):
         await read_log(away, UNKNOWN)
+
+
+@pytest.fixture
+def networks(runtime, instance):
+    """Prepare networks; without a guard, which not every machine can give."""
+    yield lambda network: runtime.prepare_network(network, instance=instance, unguarded=True)
+    runtime.remove_networks(instance=instance)
+
+
+@pytest.mark.parametrize("network", [Network.INTERNET, Network.PRIVATE])
+def test_a_container_starts_with_a_network_that_was_prepared(runtime, networks, make_spec, network):
+    assert networks(network) == networks(network)
+    spec = replace(make_spec(), network=network)
+    container_id = start(runtime, spec)
+    runtime.remove(container_id)
+
+
+def test_a_container_does_not_start_with_a_network_that_was_not(runtime, make_spec):
+    container_id = runtime.create(replace(make_spec(), network=Network.INTERNET))
+    with pytest.raises(StartFailed):
+        runtime.start(container_id)
+
+
+def test_a_network_in_use_stays_and_one_out_of_use_can_be_made_again(runtime, networks, make_spec):
+    networks(Network.INTERNET)
+    spec = replace(make_spec(), network=Network.INTERNET)
+    container_id = start(runtime, spec)
+    instance = spec.labels["trinity.instance"]
+    with pytest.raises(EngineRefused):
+        runtime.remove_networks(instance=instance)
+    runtime.stop(container_id, grace_seconds=0)
+    runtime.remove_networks(instance=instance)
+    networks(Network.INTERNET)
+    runtime.start(container_id)
+    assert runtime.inspect(container_id).status is ContainerStatus.RUNNING
+    runtime.remove(container_id)
+
+
+async def test_a_container_that_is_held_back_prints_no_more_until_it_is_let_go(runtime, make_spec):
+    talks = make_spec(main=f"while :; do echo out {'x' * 4000}; done")
+    container_id = await asyncio.to_thread(start, runtime, talks)
+
+    async def until(is_reached):
+        before = -1
+        async with asyncio.timeout(20):
+            while not is_reached(before, now := len(await read_log(runtime, container_id))):
+                before = now
+                await asyncio.sleep(0.3)
+        return now
+
+    await until(lambda _before, now: now > 0)
+    async with runtime.hold_back(container_id):
+        held = await until(lambda before, now: now == before)
+    await until(lambda _before, now: now > held)
+
+
+async def test_what_does_not_exist_cannot_be_held_back(runtime):
+    with pytest.raises(ContainerMissing):
+        async with runtime.hold_back(UNKNOWN):
+            pass
+
+
+def test_volumes_are_as_large_as_the_files_in_them(runtime, make_spec):
+    spec = make_spec(main="head -c 1000000 /dev/zero > large; ln -s /etc link; exec sleep 60")
+    start(runtime, spec)
+
+    def written():
+        sizes = runtime.volume_sizes(prefix=spec.name)
+        return sizes if sizes[spec.workspace_volume] >= 1_000_000 else None
+
+    sizes = wait_until(written, seconds=20)
+    assert set(sizes) == {spec.workspace_volume, spec.spool_volume}
+    assert sizes[spec.workspace_volume] < 1_010_000
+    assert runtime.volume_sizes(prefix="no-such-volume") == {}
+
+
+def test_where_the_engine_keeps_its_data_can_be_seen_from_its_own_machine(runtime):
+    assert runtime.disk().is_dir()

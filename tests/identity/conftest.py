@@ -13,6 +13,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import Throttled
 from rest_framework.response import Response
 
+from agents.api.tokens import urlpatterns as token_urls
 from trinity import errors
 from trinity.api import ApiView, bad_request, server_error, takes
 from trinity.identity_api import urlpatterns as identity_urls
@@ -71,6 +72,7 @@ class Urls:
     handler400, handler403, handler500 = bad_request, denied, server_error
     urlpatterns = [
         *identity_urls,
+        *token_urls,
         path("admin/", admin.site.urls),
         path("api/failing/<kind>", FailingView.as_view()),
         path("api/everything", EverythingView.as_view()),

@@ -89,8 +89,9 @@ def test_only_its_own_directories_can_be_written(seen):
     assert writable == {*OURS_FROM_HOST, "/tmp"}
 
 
-def test_there_is_no_network_and_no_engine(seen):
-    assert seen["cards"] == ["lo"]
+def test_there_is_one_network_where_it_can_be_guarded_and_no_engine(seen, embedded):
+    is_guarded = not embedded.agent("hardened")["network_notice"]
+    assert seen["cards"] == (["lo", "eth0"] if is_guarded else ["lo"])
     assert seen["engine"] == []
 
 

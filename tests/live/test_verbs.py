@@ -62,7 +62,7 @@ def test_a_deleted_agent_leaves_nothing(product, engine):
         for mount in engine.containers.get(made["container_id"]).attrs["Mounts"]
         if mount["Type"] == "volume"
     ]
-    answer = product.call("DELETE", "/api/agents/short-lived")
+    answer = product.call("DELETE", "/api/agents/short-lived?workspace=remove&log=remove")
     assert answer.status_code == 200, answer.text
     assert product.get("/api/agents/short-lived").status_code == 404
     assert not engine.containers.list(all=True, filters={"id": made["container_id"]})

@@ -12,3 +12,11 @@ def agent():
     agent = make_agent(name="scribe")
     lifecycle.start(agent, SYSTEM)
     return Agent.objects.select_related("host", "owner").get(pk=agent.pk)
+
+
+@pytest.fixture(autouse=True)
+def _storage_of_its_own(settings, tmp_path):
+    """The artifacts of one test are no other's."""
+    backend = "django.core.files.storage.FileSystemStorage"
+    artifacts = {"BACKEND": backend, "OPTIONS": {"location": str(tmp_path / "artifacts")}}
+    settings.STORAGES = settings.STORAGES | {"artifacts": artifacts}

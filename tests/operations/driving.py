@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from agents import logs
 from agents.database import Writer, read
-from operations.execution import Executions
+from operations.executions import Executions
 from tests.factories import make_operation
 
 # Prints, and then runs until its agent server is gone.

@@ -48,11 +48,17 @@ class Page:
         return await self.settled()
 
 
+def page_of(user):
+    return page_with("", user)
+
+
 @asynccontextmanager
-async def page_of(user):
-    token = await read(token_of, user)
-    headers = [(b"authorization", f"Bearer {token}".encode())]
-    communicator = WebsocketCommunicator(application, "/ws", headers)
+async def page_with(query, user=None):
+    """A page that comes in by what stands in the query, or by a token of the user."""
+    headers = []
+    if user:
+        headers = [(b"authorization", f"Bearer {await read(token_of, user)}".encode())]
+    communicator = WebsocketCommunicator(application, f"/ws?{query}", headers)
     connected, _ = await communicator.connect(timeout=10)
     assert connected
     try:

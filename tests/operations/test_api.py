@@ -115,7 +115,8 @@ def test_lines_can_be_read_on_from_any_number(client, operation):
     assert client.get(f"{path}?after=-1").status_code == 422
 
 
-def test_cancelling_records_the_wish(client, operation):
+def test_cancelling_what_has_its_place_records_the_wish(client, operation):
+    Operation.objects.update(admitted_at=timezone.now())
     assert client.post(f"/api/v1/operations/{operation.pk}/cancel").status_code == 204
     operation.refresh_from_db()
     assert operation.cancel_requested_at

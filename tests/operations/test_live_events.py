@@ -6,7 +6,7 @@ from channels.layers import get_channel_layer
 from agents import consumers, live
 from agents.database import read
 from agents.models import Host
-from operations.execution import operation_group
+from operations.endings import operation_group
 from operations.reports import status_event
 from tests.factories import make_operation, make_running_agent
 from tests.operations.sockets import page_of

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents import consumers, followers, logs
+from agents import consumers, live, logs
 from agents.database import read
 from tests.factories import make_operation, make_running_agent
 from tests.operations.sockets import page_of
@@ -21,7 +21,7 @@ def agent():
 
 async def append(log_id, *lines):
     last_seq = await read(logs.append, log_id, [(False, line) for line in lines], {})
-    await followers.announce_growth(log_id, last_seq)
+    await live.announce_growth(log_id, last_seq)
 
 
 async def test_a_log_is_followed_from_its_end_on(agent):

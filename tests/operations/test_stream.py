@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from agents import events, followers, logs
+from agents import events, live, logs
 from agents.database import read
 from agents.models import Share
 from operations.models import Operation
@@ -34,7 +34,7 @@ def finish(operation, status=Operation.Status.SUCCEEDED, **fields):
 async def append(operation, *lines):
     rows = [(False, line) for line in lines]
     last_seq = await read(logs.append, operation.log_id, rows, {})
-    await followers.announce_growth(operation.log_id, last_seq)
+    await live.announce_growth(operation.log_id, last_seq)
 
 
 async def test_the_first_bytes_come_at_once(operation):

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BLOCK = b"x" * 16384
 SEQUENCE = b"".join(number.to_bytes(8, "big") for number in range(250_000))
 
+released = asyncio.Event()
 report = {"accepted": 0, "running": 0, "disconnects": 0}
 
 
@@ -28,6 +29,8 @@ async def application(scope, receive, send):
         "/idle": idle,
         "/report": tell,
         "/measure": measure,
+        "/refuse": refuse,
+        "/hold": hold,
     }
     await route[scope["path"]](scope, receive, send)
 
@@ -91,6 +94,28 @@ async def measure(scope, receive, send):
     await send({"type": "http.response.body", "body": str(size).encode()})
 
 
+async def refuse(scope, receive, send):
+    await send({"type": "http.response.start", "status": 403, "headers": []})
+    await send({"type": "http.response.body", "body": b"no"})
+
+
+async def hold(scope, receive, send):
+    """Read the first part of a body only when told to; note how it ends."""
+    if scope["method"] == "GET":
+        released.set()
+        await accept(scope, send)
+        await send({"type": "http.response.body"})
+        return
+    report["running"] += 1
+    await released.wait()
+    while (part := await receive()).get("more_body"):
+        report["accepted"] += len(part["body"])
+    report["disconnects"] += part["type"] == "http.disconnect"
+    report["running"] -= 1
+    await accept(scope, send)
+    await send({"type": "http.response.body"})
+
+
 async def accept(scope, send):
     if is_socket(scope):
         await send({"type": "websocket.accept"})
@@ -143,6 +168,7 @@ def main():
         background=globals().get(f"background_that_{options.background}"),
         ready=lambda: print("ready", flush=True),
         stall_seconds=options.stall,
+        is_upload=lambda method, _path: method == "PUT",
     )
     sys.exit(server.run())
 

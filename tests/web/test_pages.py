@@ -14,11 +14,14 @@ from trinity import audit
 pytestmark = pytest.mark.django_db
 
 PASSWORD = "correct horse battery"
-PAGES = ["/agents", "/agents/scribe"]
+TABS = ["", "/files", "/git", "/history", "/settings"]
+PAGES = ["/agents", *[f"/agents/scribe{tab}" for tab in TABS]]
 
 
 def person(name):
-    return get_user_model().objects.create_user(name, f"{name}@example.org", PASSWORD)
+    users = get_user_model().objects
+    verified = {"email_verified_at": timezone.now()}
+    return users.create_user(name, f"{name}@example.org", PASSWORD, **verified)
 
 
 def agent(name, owner, **fields):
@@ -67,7 +70,7 @@ def text_of(response):
     return response.content.decode()
 
 
-@pytest.mark.parametrize("page", ["/agents", "/agents/scribe"])
+@pytest.mark.parametrize("page", PAGES)
 def test_who_is_not_signed_in_is_asked_to(client, page):
     response = client.get(page)
     assert (response.status_code, response["Location"]) == (302, f"/sign-in?next={page}")
@@ -113,10 +116,27 @@ def test_the_list_shows_what_the_person_may_see(visitor):
     assert "scribe" not in text_of(visitor().get("/agents"))
 
 
-def test_a_strangers_agent_is_a_404_page(visitor):
-    response = visitor().get("/agents/scribe")
+@pytest.mark.parametrize("tab", TABS)
+def test_a_strangers_agent_is_a_404_page(visitor, tab):
+    response = visitor().get(f"/agents/scribe{tab}")
     assert response.status_code == 404
     assert "not shared with you" in text_of(response)
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator"])
+def test_settings_are_for_owners(visitor, role):
+    client = visitor(role)
+    assert client.get("/agents/scribe/settings").status_code == 403
+    assert "/agents/scribe/settings" not in text_of(client.get("/agents/scribe"))
+    for tab in TABS[:-1]:
+        assert client.get(f"/agents/scribe{tab}").status_code == 200
+
+
+def test_the_owner_finds_all_parts_from_each_of_them(client, scribe, ada):
+    client.force_login(ada)
+    for tab in TABS:
+        page = text_of(client.get(f"/agents/scribe{tab}"))
+        assert all(f'href="/agents/scribe{other}"' in page for other in TABS)
 
 
 def test_a_viewer_sees_the_page_without_verbs(visitor):
@@ -138,7 +158,7 @@ def test_an_owner_sees_what_was_done_since_the_agent_was_made(client, ada):
     scribe = agent("scribe", ada)
     audit.record(audit.Actor(user=ada), "restart", "agent", scribe.name)
     client.force_login(ada)
-    page = text_of(client.get("/agents/scribe"))
+    page = text_of(client.get("/agents/scribe/history"))
     assert "restart</th>" in page
     assert "older</th>" not in page
 

@@ -3,11 +3,13 @@
 import http.client
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
 
-from tests.web.apps import connect, serving, start, wait_until
+from tests.web.apps import ROOT, connect, serving, start, wait_until
 
 WITHIN_SECONDS = 12
 
@@ -78,3 +80,14 @@ def test_a_websocket_message_over_a_mebibyte_is_refused():
         viewer.sendall(b"\x82\xff" + (1024**2 + 1).to_bytes(8, "big") + b"mask")
         with pytest.raises(ConnectionResetError):
             viewer.recv(4096)
+
+
+def test_what_is_sent_to_a_viewer_that_has_said_goodbye_is_no_error():
+    # In a process of its own: the import installs a reactor.
+    code = """
+from trinity.server import WebSocket
+viewer = WebSocket()
+viewer.state = WebSocket.STATE_CLOSING
+viewer.handle_reply({"type": "websocket.send", "text": "late"})
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)

@@ -6,14 +6,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
-from agents.errors import EngineRefused, EngineUnavailable, ImageMissing
+from agents import control, network
+from agents.errors import EngineRefused, EngineUnavailable, ImageMissing, ReportOnly
+from agents.models import Host
 from agents.runtime import get_runtime
+from trinity import data_directory
+from trinity.checks import ZERO_SIGNATURE
 from trinity.identity import create_first_administrator, is_set_up
 
 Say = Callable[[str], None]
 IMAGE = "trinity-agent-base:latest"
+
+
+@contextmanager
+def installation() -> Iterator[None]:
+    """Use the data directory as long as the process runs; no restore can go on meanwhile."""
+    try:
+        with data_directory.in_use():
+            yield
+    except (data_directory.InUse, data_directory.Unfinished) as error:
+        raise CommandError(str(error)) from error
 
 
 @contextmanager
@@ -30,6 +44,18 @@ def prepare(say: Say) -> None:
     first_administrator(say)
     with timed(say, "engine and agent image"):
         agent_image(say)
+    tell_control(say)
+
+
+def tell_control(say: Say) -> None:
+    """Say so where Trinity only reports, and where it takes signatures of nobody."""
+    if settings.TRINITY_ACCEPT_ZERO_SIGNATURE:
+        say(f"WARNING: {ZERO_SIGNATURE}")
+    host = Host.objects.local()
+    try:
+        control.check(host)
+    except ReportOnly as error:
+        say(f"report only: {error}")
 
 
 def first_administrator(say: Say) -> None:
@@ -47,7 +73,16 @@ def agent_image(say: Say) -> None:
         engine = get_runtime().describe()
         say(f"engine: {engine.name}, {engine.cpus} cores, {engine.memory_bytes >> 30} GiB")
         get_runtime().build_image(IMAGE, say)
+        agents_network(say)
     except EngineUnavailable as error:
         say(f"engine: away. {error}")
     except (EngineRefused, ImageMissing) as error:
         say(f"agent image: {error}")
+
+
+def agents_network(say: Say) -> None:
+    host = Host.objects.local()
+    if host.report_only_since or control.doubt(host):
+        return
+    network.see_to(host, retry=True)
+    say(f"network: {host.network_notice or 'agents reach the internet, and nothing of this host'}")

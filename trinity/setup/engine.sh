@@ -253,14 +253,21 @@ stop_daemon() {
 }
 
 restore_firewall() {
-    local table
+    local version table bridge
     [[ -e $record/forward-policy ]] || return 0
     # The chains are shared by all engines of a machine.
     runs dockerd && return
-    for table in nat filter; do
-        # Our own bridges are called br-<12 hexadecimal digits>, Docker's chains DOCKER*.
-        iptables-save -t "$table" 2>/dev/null | grep -Ev 'DOCKER|docker0|br-[0-9a-f]{12}' |
-            iptables-restore -T "$table" 2>/dev/null
+    for version in iptables ip6tables; do
+        for table in nat filter mangle; do
+            # Docker's bridges are called br-<12 hexadecimal digits>, its chains DOCKER*; the agents'
+            # bridges tri… or trp… and the installation, their chains TRINITY-….
+            "$version-save" -t "$table" 2>/dev/null |
+                grep -Ev 'DOCKER|docker0|br-[0-9a-f]{12}|TRINITY-|tr[ip][0-9a-f]{12}' |
+                "$version-restore" -T "$table" 2>/dev/null
+        done
+    done
+    for bridge in $(ip -o link show type bridge 2>/dev/null | grep -oE '\btr[ip][0-9a-f]{12}\b'); do
+        ip link delete "$bridge"
     done
     iptables -w 5 -P FORWARD "$(<"$record/forward-policy")" 2>/dev/null
     cat "$record/ip-forward" 2>/dev/null >/proc/sys/net/ipv4/ip_forward

@@ -58,7 +58,7 @@ async def serve() -> int:
 async def until_the_end(server: AgentServer, stopped: asyncio.Event) -> int:
     """Wait for a signal or for the agent's own program, then stop everything."""
     command = os.environ.get("TRINITY_COMMAND")
-    if not command:
+    if not command or not await configured(server, stopped):
         await stopped.wait()
         await server.stop("the container was stopped")
         return 0
@@ -77,6 +77,15 @@ async def until_the_end(server: AgentServer, stopped: asyncio.Event) -> int:
         return code if code >= 0 else 128 - code
     await asyncio.gather(server.stop("the container was stopped"), end(process, exited))
     return 0
+
+
+async def configured(server: AgentServer, stopped: asyncio.Event) -> bool:
+    """Wait for the agent's environment; return False when it is stopped before."""
+    waits = [asyncio.create_task(each.wait()) for each in (server.configuration.received, stopped)]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    return not stopped.is_set()
 
 
 def launch(command: list[str], server: AgentServer) -> "subprocess.Popen[bytes]":

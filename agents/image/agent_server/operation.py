@@ -11,10 +11,14 @@ from contextlib import closing, suppress
 from . import processes
 from .processes import Reaper
 from .requests import Spec
+from .results import Result, ResultReader
 from .spool import STDERR, STDOUT, End, Folder, Output
 
 READ_BYTES = 64 * 1024
 TIMEOUT_GRACE_SECONDS = 10
+# For a program that has told its result to end by itself, before it is ended.
+LINGER_SECONDS = 1
+DONE_GRACE_SECONDS = 10
 DRAIN_SECONDS = 2
 SWEEP_SECONDS = 2
 SWEEP_INTERVAL_SECONDS = 0.01
@@ -35,6 +39,7 @@ class Operation:
         self._leader: int | None = None
         self._exited: asyncio.Future[int] | None = None
         self._verdict: tuple[str, str] | None = None
+        self._result: Result | None = None
 
     @classmethod
     def restore(cls, folder: Folder) -> "Operation":
@@ -63,7 +68,7 @@ class Operation:
         with closing(output):
             code = await self._execute(spec, output, environment, reaper)
         reason, detail = self._verdict or ("exited", "")
-        end = End(code, reason, detail, time.time(), output.is_truncated)
+        end = End(code, reason, detail, time.time(), output.is_truncated, self._result)
         # In a thread: the disk may take its time, the pipes may not wait.
         await asyncio.to_thread(self._record, end)
         self.end = end
@@ -82,6 +87,15 @@ class Operation:
     def give_reason(self, reason: str) -> None:
         if self.end is None:
             self._verdict = self._verdict or (reason, "")
+
+    def take_result(self, result: Result) -> None:
+        """The program says that it is done: with it, or soon without it."""
+        self._result = result
+        asyncio.get_running_loop().call_later(LINGER_SECONDS, self._end_lingering)
+
+    def _end_lingering(self) -> None:
+        if self._exited and not self._exited.done():
+            self.terminate(DONE_GRACE_SECONDS, "done")
 
     def signal(self, number: int) -> None:
         """Signal the process group and whoever has left it."""
@@ -181,6 +195,7 @@ class _Pipes:
         self._output = output
         self._loop = asyncio.get_running_loop()
         self._all_closed = asyncio.Event()
+        self._results: ResultReader | None = ResultReader()
         self._open = {}
         for kind, pipe in ((STDOUT, process.stdout), (STDERR, process.stderr)):
             if pipe is not None:
@@ -207,8 +222,17 @@ class _Pipes:
         self._output.append(kind, payload)
         self._operation.size = self._output.size
         self._operation.changed.set()
+        if kind == STDOUT and self._results:
+            self._take(self._results.feed(payload))
+
+    def _take(self, result: Result | None) -> None:
+        if result:
+            self._results = None
+            self._operation.take_result(result)
 
     def _close(self, kind: int) -> None:
+        if kind == STDOUT and self._results:
+            self._take(self._results.finish())
         pipe = self._open.pop(kind)
         self._loop.remove_reader(pipe.fileno())
         pipe.close()

@@ -29,12 +29,9 @@ class Spec:
         command = fields.get("command")
         if not command or not _is_list_of_text(command):
             raise _bad("command must be a list of strings")
-        environment = fields.get("env") or {}
-        if not isinstance(environment, dict) or not all(map(_is_variable, environment.items())):
-            raise _bad("env must map names to strings")
         return cls(
             command=command,
-            environment=environment,
+            environment=environment(fields, "env"),
             workdir=_workdir(fields.get("workdir"), workspace),
             timeout_seconds=seconds(fields, "timeout_seconds"),
             output_cap_bytes=integer(
@@ -64,6 +61,14 @@ def integer(fields: dict[str, Any], name: str) -> int:
     if type(number) is not int or not 0 <= number <= LARGEST_INTEGER:
         raise _bad(f"{name} must be a whole number from 0 on")
     return number
+
+
+def environment(fields: dict[str, Any], name: str) -> dict[str, str]:
+    variables = fields.get(name) or {}
+    # Whatever is wrong with it, its values are not repeated: they may be secrets.
+    if not isinstance(variables, dict) or not all(map(_is_variable, variables.items())):
+        raise _bad(f"{name} must map names to strings")
+    return variables
 
 
 def seconds(fields: dict[str, Any], name: str) -> float | None:
@@ -96,7 +101,9 @@ def _is_list_of_text(value: object) -> bool:
 
 def _is_variable(item: tuple[str, object]) -> bool:
     name, value = item
-    return bool(name) and "=" not in name and isinstance(value, str)
+    if not isinstance(value, str) or "\0" in name + value:
+        return False
+    return bool(name) and "=" not in name
 
 
 def _bad(detail: str) -> Refused:

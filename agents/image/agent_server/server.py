@@ -5,11 +5,16 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGTERM
 from typing import Any
 
-from . import requests, wire
+from . import artifacts, file_verbs, requests, wire
+from .configuration import Configuration
+from .files import Workspace
+from .git import Git
+from .git_remote import Remote
 from .operation import Operation
 from .processes import Reaper
 from .requests import Spec
@@ -31,6 +36,9 @@ class AgentServer:
     def __init__(self, *, key: bytes, generation: int, spool: Spool, workspace: Path) -> None:
         self.reaper = Reaper()
         self.workspace = workspace
+        self.configuration = Configuration()
+        self._git = Git(workspace, self.reaper, lambda: self.environment)
+        self._files = Workspace(workspace)
         self._key = key
         self._generation = generation
         self._spool = spool
@@ -44,11 +52,12 @@ class AgentServer:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Our own environment without what is ours alone."""
+        """Our own environment without what is ours alone, and what the agent was given."""
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith("TRINITY_")
         }
-        return inherited | {"TRINITY_WORKSPACE": str(self.workspace)}
+        own = {"TRINITY_WORKSPACE": str(self.workspace)}
+        return inherited | self.configuration.environment | own
 
     async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection, whatever comes over it."""
@@ -85,11 +94,16 @@ class AgentServer:
         try:
             if request.get("verb") == "attach":
                 await self._attach(request, reader, writer)
+            elif request.get("verb") == "artifacts":
+                await artifacts.give(self._find(request), writer)
+            elif request.get("verb") in file_verbs.VERBS:
+                await file_verbs.obey(self._files, request, reader, writer)
+            elif request.get("verb") == "git.watch":
+                await self._watch_git(Remote.parse(request), reader, writer)
             else:
                 await wire.send(writer, {"ok": True} | await self._obey(request))
         except Refused as refusal:
-            answer = {"ok": False, "code": refusal.code, "detail": str(refusal)}
-            await wire.send(writer, answer)
+            await wire.refuse(writer, refusal)
 
     async def _obey(self, request: Answer) -> Answer:
         try:
@@ -101,12 +115,16 @@ class AgentServer:
         match request.get("verb"):
             case "ping":
                 return self._ping()
+            case "configure":
+                return {"taken": self.configuration.take(request)}
             case "start":
                 return await self._start(request)
             case "signal":
                 return self._signal(request)
             case "forget":
                 return await self._forget(request)
+            case "git.status" | "git.log" | "git.sync" | "git.pull":
+                return await self._git.obey(request)
         raise Refused("unknown_verb", "there is no such verb")
 
     def _ping(self) -> Answer:
@@ -194,6 +212,19 @@ class AgentServer:
         finally:
             os.close(descriptor)
 
+    async def _watch_git(
+        self, remote: Remote, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        async def tell() -> None:
+            await wire.send(writer, {"ok": True})
+            async with aclosing(self._git.watch(remote)) as states:
+                async for state in states:
+                    await wire.send(writer, {"ok": True, "status": state})
+
+        watcher = asyncio.create_task(tell())
+        _keep(watcher, self._followers)
+        await _while_connected(watcher, reader)
+
     def _find(self, request: Answer) -> Operation:
         operation = self._operations.get(requests.identifier(request))
         if operation is None:
@@ -224,18 +255,13 @@ async def _follow(
 
 async def _while_connected(follower: "asyncio.Task[None]", reader: asyncio.StreamReader) -> None:
     """Wait for the follower; stop it when the client goes, also from a silent one."""
-    departure = asyncio.create_task(_read_away(reader))
+    departure = asyncio.create_task(wire.read_away(reader))
     try:
         await asyncio.wait([follower, departure], return_when=asyncio.FIRST_COMPLETED)
     finally:
         departure.cancel()
         follower.cancel()
         await asyncio.gather(follower, departure, return_exceptions=True)
-
-
-async def _read_away(reader: asyncio.StreamReader) -> None:
-    while await reader.read(CHUNK_BYTES):
-        pass
 
 
 def _check_offset(descriptor: int, offset: int, size: int) -> None:

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from .requests import IDENTIFIER, LARGEST_INTEGER
+from .results import Result
 from .wire import Refused
 
 HEADER = struct.Struct("!BdI")
 STDOUT, STDERR, END = 1, 2, 9
-END_BYTES = 64 * 1024
+# A result of odd characters takes six bytes and more for each of them.
+END_BYTES = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class End:
     detail: str
     finished_at: float
     truncated: bool
+    result: Result | None = None
 
     @classmethod
     def parse(cls, content: bytes) -> Self:
@@ -35,6 +38,7 @@ class End:
         end = cls(**json.loads(content))
         texts = isinstance(end.reason, str) and isinstance(end.detail, str)
         flag = isinstance(end.truncated, bool) and isinstance(end.finished_at, float)
+        flag = flag and isinstance(end.result, dict | None)
         if not (texts and flag and isinstance(end.exit_code, int | None)):
             raise TypeError("a field has another type")
         return end

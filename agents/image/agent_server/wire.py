@@ -12,6 +12,7 @@ REQUEST_BYTES = 1024 * 1024
 # Before a peer has proved the key it may make us keep no more than this.
 HANDSHAKE_BYTES = 4096
 HANDSHAKE_SECONDS = 5
+CHUNK_BYTES = 64 * 1024
 
 CHALLENGE = re.compile(r"[0-9a-f]{64}")
 
@@ -61,6 +62,16 @@ def parse(line: bytes) -> dict[str, Any]:
 async def send(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
     writer.write(json.dumps(message).encode() + b"\n")
     await writer.drain()
+
+
+async def refuse(writer: asyncio.StreamWriter, refusal: Refused) -> None:
+    await send(writer, {"ok": False, "code": refusal.code, "detail": str(refusal)})
+
+
+async def read_away(reader: asyncio.StreamReader) -> None:
+    """Read until the peer goes, whatever it sends."""
+    while await reader.read(CHUNK_BYTES):
+        pass
 
 
 async def authenticate(

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.agents.agent_server.client import Server
+from tests.agents.agent_server.working_copy import WorkingCopy
+from tests.repositories import Shared
 
 
 @pytest.fixture
@@ -29,3 +31,17 @@ def server(stopped_server):
 @pytest.fixture
 def client(server):
     return server.client
+
+
+@pytest.fixture
+def shared(tmp_path):
+    """A repository that others work on too, with one commit on its branch main."""
+    shared = Shared(tmp_path)
+    shared.commit(README="Hello\n")
+    return shared
+
+
+@pytest.fixture
+def copy(server, shared):
+    """The agent's working copy of it, not made yet."""
+    return WorkingCopy(server, shared.url)

@@ -79,8 +79,9 @@ def test_a_bad_field_is_refused_with_a_word(client, fields):
     assert client.ask("ping")["operations"] == []
 
 
-def test_an_unknown_verb_is_refused(client):
-    assert client.ask("dance")["code"] == "unknown_verb"
+@pytest.mark.parametrize("verb", ["dance", None, 5, [], {}])
+def test_an_unknown_verb_is_refused(client, verb):
+    assert client.ask(verb)["code"] == "unknown_verb"
 
 
 @pytest.mark.parametrize("text", ["nul\0byte", "\ud800"])

@@ -5,7 +5,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from agents import live
-from trinity.asgi import application
+from trinity.asgi import application, is_upload
+from trinity.management.steps import installation, tell_control
 from trinity.server import run
 
 
@@ -13,13 +14,16 @@ class Command(BaseCommand):
     help = "Runs the web half; start as many as needed, with DATABASE_URL and REDIS_URL set."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        run(
-            application,
-            host=settings.TRINITY_HOST,
-            port=settings.TRINITY_PORT,
-            background=_stay,
-            ready=lambda: self.stdout.write(f"web half at port {settings.TRINITY_PORT}"),
-        )
+        with installation():
+            tell_control(self.stdout.write)
+            run(
+                application,
+                is_upload=is_upload,
+                host=settings.TRINITY_HOST,
+                port=settings.TRINITY_PORT,
+                background=_stay,
+                ready=lambda: self.stdout.write(f"web half at port {settings.TRINITY_PORT}"),
+            )
 
 
 async def _stay() -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import signal
 from contextlib import suppress
 from typing import Any
@@ -6,13 +7,15 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from operations.supervisor import Supervisor
+from trinity.management.steps import installation
 
 
 class Command(BaseCommand):
     help = "Runs the supervisor half; several may run, one of them acts."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        with suppress(asyncio.CancelledError):
+        gc.freeze()  # As ``trinity.server.run`` does.
+        with installation(), suppress(asyncio.CancelledError):
             asyncio.run(_until_told())
 
 

@@ -4,8 +4,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from operations.supervisor import Supervisor
-from trinity.asgi import application
-from trinity.management.steps import prepare
+from trinity.asgi import application, is_upload
+from trinity.management.steps import installation, prepare
 from trinity.server import run
 
 
@@ -13,14 +13,16 @@ class Command(BaseCommand):
     help = "Runs the whole product in one process: web and supervisor."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        prepare(self._say)
-        run(
-            application,
-            host=settings.TRINITY_HOST,
-            port=settings.TRINITY_PORT,
-            background=Supervisor().run,
-            ready=self._tell_url,
-        )
+        with installation():
+            prepare(self._say)
+            run(
+                application,
+                is_upload=is_upload,
+                host=settings.TRINITY_HOST,
+                port=settings.TRINITY_PORT,
+                background=Supervisor().run,
+                ready=self._tell_url,
+            )
 
     def _tell_url(self) -> None:
         host = settings.TRINITY_HOST

@@ -1,8 +1,8 @@
 /** The operations of an agent's page: run one, see its output as it is written, cancel it. */
-import { showTime } from "./format.js";
-import { call, reporting, whileBusy } from "./http.js";
-import { LogPane } from "./log.js";
-import { field, setField, setStatus } from "./page.js";
+import { showTime } from "../format.js";
+import { call, reporting, whileBusy } from "../http.js";
+import { LogPane } from "../log.js";
+import { field, setField, setStatus } from "../page.js";
 
 const FINISHED = new Set(["succeeded", "failed", "canceled"]);
 

@@ -1,0 +1,202 @@
+"""Which operations may begin: limits, turns, and how long the line may get.
+
+Places are given by the holder of the host's lease alone, and recorded: what waits and what runs
+is read from the database each time, so that another supervisor goes on where this one ends.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import OuterRef, Subquery
+from django.utils import timezone
+
+from agents.models import Activity, Agent, Host
+from operations import endings
+from operations.errors import QueueFull
+from operations.models import Operation, OperationQuerySet
+from trinity.models import User
+
+Kind = Literal["agent", "user", "host", "isolated"]
+Key = tuple[Kind, int | None]
+Limits = Mapping[Kind, int]
+
+Status, Error = Operation.Status, Operation.Error
+
+NEVER = datetime.min.replace(tzinfo=UTC)
+# How long an operation that needs the engine waits for one that is away.
+ENGINE_PATIENCE = timedelta(minutes=5)
+ENGINE_AWAY = "The container engine was away for five minutes: ask again when it is back"
+UP = (Agent.Status.RUNNING, Agent.Status.STARTING)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An operation in the line."""
+
+    id: UUID
+    agent: int
+    #: None for what nobody with an account has asked for: those are one party.
+    user: int | None
+    is_isolated: bool
+    created_at: datetime
+    agent_status: str = Agent.Status.RUNNING
+    agent_verb: str = ""
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        return _keys(self.agent, self.user, is_isolated=self.is_isolated)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An operation that can never begin, and what ended with it."""
+
+    operation: Operation
+    activities: list[Activity]
+
+
+def limits() -> Limits:
+    return {
+        "agent": settings.TRINITY_OPERATIONS_PER_AGENT,
+        "user": settings.TRINITY_OPERATIONS_PER_USER,
+        "host": settings.TRINITY_OPERATIONS_PER_HOST,
+        "isolated": settings.TRINITY_ISOLATED_PER_HOST,
+    }
+
+
+def in_turn(waiting: Iterable[Waiting], served: Mapping[int | None, datetime]) -> list[Waiting]:
+    """Order by rounds: in each everybody's oldest, first of those who were served longest ago."""
+    rounds: Counter[int | None] = Counter()
+    ranked = []
+    for each in sorted(waiting, key=lambda each: (each.created_at, each.id)):
+        rounds[each.user] += 1
+        turn = (rounds[each.user], served.get(each.user, NEVER), each.created_at, each.id)
+        ranked.append((turn, each))
+    return [each for _, each in sorted(ranked, key=lambda pair: pair[0])]
+
+
+def choose(line: Iterable[Waiting], taken: Mapping[Key, int], at_most: Limits) -> list[Waiting]:
+    """Return those that may begin; who has to wait for his own limit holds up nobody else."""
+    taken = Counter(taken)
+    chosen = []
+    for each in line:
+        if all(taken[key] < at_most[key[0]] for key in each.keys):
+            taken.update(each.keys)
+            chosen.append(each)
+    return chosen
+
+
+def has_waiting(host_id: int) -> bool:
+    return _in_line(host_id).exists()
+
+
+def admit(host_id: int) -> list[Ended]:
+    """Give places to those whose turn it is, and end those that can never begin.
+
+    For a transaction that only the holder of the lease can commit.
+    """
+    host = Host.objects.get(pk=host_id)
+    waiting = _waiting(host_id)
+    hopeless = {each.id: why for each in waiting if (why := _why_never(each, host))}
+    ready = [each for each in waiting if each.id not in hopeless and _can_begin(each, host)]
+    for each in choose(_line(ready), _taken(host_id), limits()):
+        Operation(pk=each.id).admit()
+    return [_end(operation_id, *why) for operation_id, why in hopeless.items()]
+
+
+def positions(operations: Sequence[Operation]) -> dict[UUID, int]:
+    """The places in line, from 1 on, of those that wait; no query when none does."""
+    hosts = {each.agent.host_id for each in operations if each.is_waiting}
+    found: dict[UUID, int] = {}
+    for host_id in hosts:
+        line = _line(_waiting(host_id))
+        found |= {each.id: place for place, each in enumerate(line, 1)}
+    return found
+
+
+def check_room(host: Host, user: User | None) -> None:
+    """Raise QueueFull when no more may wait.
+
+    A bound, not an exact number: requests that come at the same moment may pass it together.
+    """
+    line = Operation.objects.waiting().filter(agent__host=host)
+    if line.filter(requester=user).count() >= settings.TRINITY_QUEUE_PER_USER:
+        raise QueueFull("So many of your operations wait already that no more are taken")
+    if line.count() >= settings.TRINITY_QUEUE_PER_HOST:
+        raise QueueFull("So many operations wait already that no more are taken")
+
+
+# What is recorded
+
+
+def _in_line(host_id: int) -> OperationQuerySet:
+    # Of a host that is only looked at, nothing begins.
+    acting = Operation.objects.waiting().filter(agent__host__report_only_since=None)
+    return acting.filter(agent__host=host_id)
+
+
+def _waiting(host_id: int) -> list[Waiting]:
+    """Bounded by how many may wait."""
+    fields = ("pk", "agent_id", "requester_id", "is_isolated", "created_at")
+    rows = _in_line(host_id).order_by().values_list(*fields, "agent__status", "agent__verb")
+    return [Waiting(*row) for row in rows]
+
+
+def _line(waiting: Sequence[Waiting]) -> list[Waiting]:
+    return in_turn(waiting, _served({each.user for each in waiting}))
+
+
+def _served(users: set[int | None]) -> dict[int | None, datetime]:
+    """When each last got a place: one look into the index for each of them."""
+    admitted = Operation.objects.filter(admitted_at__isnull=False).order_by("-admitted_at")
+    last = admitted.filter(requester=OuterRef("pk")).values("admitted_at")[:1]
+    known = User.objects.filter(pk__in=[user for user in users if user is not None])
+    served: dict[int | None, datetime | None] = {}
+    served |= known.annotate(served=Subquery(last)).values_list("pk", "served")
+    if None in users:
+        served[None] = admitted.filter(requester=None).values_list("admitted_at", flat=True).first()
+    return {user: at for user, at in served.items() if at}
+
+
+def _taken(host_id: int) -> Counter[Key]:
+    rows = Operation.objects.placed().filter(agent__host=host_id).order_by()
+    taken: Counter[Key] = Counter()
+    for agent, user, is_isolated in rows.values_list("agent_id", "requester_id", "is_isolated"):
+        taken.update(_keys(agent, user, is_isolated=is_isolated))
+    return taken
+
+
+def _keys(agent: int, user: int | None, *, is_isolated: bool) -> tuple[Key, ...]:
+    keys: tuple[Key, ...] = (("agent", agent), ("user", user), ("host", None))
+    return (*keys, ("isolated", None)) if is_isolated else keys
+
+
+def _can_begin(each: Waiting, host: Host) -> bool:
+    """Tell whether what it needs is there now: the engine, or the agent."""
+    if each.is_isolated:
+        return host.away_since is None
+    return each.agent_status == Agent.Status.RUNNING
+
+
+def _why_never(each: Waiting, host: Host) -> tuple[Operation.Error, str] | None:
+    if each.is_isolated:
+        since = host.away_since and max(host.away_since, each.created_at)
+        if since and timezone.now() - since > ENGINE_PATIENCE:
+            return Error.ENGINE_UNAVAILABLE, ENGINE_AWAY
+        return None
+    # One that is restarted comes back.
+    if each.agent_status in UP or each.agent_verb == Agent.Verb.RESTART:
+        return None
+    summary = f"The agent was {each.agent_status} before the operation could begin"
+    return Error.START_FAILED, summary
+
+
+def _end(operation_id: UUID, error: Operation.Error, summary: str) -> Ended:
+    operation = Operation.objects.select_related("agent").get(pk=operation_id)
+    ended = endings.end(operation, Status.FAILED, error=error, summary=summary)
+    return Ended(operation, ended)
