@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from agents import live, process
-from agents.answers import ActivityObject
+from agents.answers.activities import ActivityObject
 from agents.database import Writer, read
 from agents.models import Activity, Agent
 from trinity.api import json_time

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from agents.answers import DirectoryNode, FileNode, FileTree
+from agents.answers.files import DirectoryNode, FileNode, FileTree
 from agents.errors import AgentUnavailable
 from agents.files import WORKSPACE, FilePath, name_of
 from trinity.api import json_time

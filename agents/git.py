@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from agents import activities, containers, control
-from agents.answers import GitChange, GitCommit, GitPull, GitStatus, GitSync
+from agents.answers.git import GitChange, GitCommit, GitPull, GitStatus, GitSync
 from agents.errors import (
     AgentNotRunning,
     AgentUnavailable,

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Any
 
 from agents import git, live
-from agents.answers import GitStatus
+from agents.answers.git import GitStatus
 from agents.database import read
 from agents.models import Agent, Host
 from agents.wire import Refused

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from django.db.models import Avg, Max, Min
 
-from agents.answers import History
+from agents.answers.figures import History
 from agents.models import Agent, Sample, Stats
 from trinity.api import json_time
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.utils.dateparse import parse_datetime
 
-from agents.answers import MetricDefinition
+from agents.answers.templates import MetricDefinition
 from agents.template_file import METRIC_TYPES
 from trinity.api import json_time
 from trinity.shapes import UNSTORABLE

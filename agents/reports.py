@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from agents import recreation
-from agents.answers import AgentDetail, AgentObject, ListedAgent, ShareObject, StatsObject
+from agents.answers.agents import AgentDetail, AgentObject, ShareObject
+from agents.answers.figures import ListedAgent, StatsObject
 from agents.models import Agent, AgentQuerySet, Share
 from agents.runtime import Network
 from agents.stats import as_json

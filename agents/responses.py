@@ -14,8 +14,8 @@ from django.db import Error as DatabaseError
 from rest_framework.exceptions import APIException, AuthenticationFailed, NotAuthenticated
 
 from agents.database import read
-from trinity.api import ErrorAnswer, answer_to, record_refusal
 from trinity.audit import Actor
+from trinity.error_answers import ErrorAnswer, answer_to, record_refusal
 from trinity.errors import Forbidden, InsufficientScope, TrinityError
 from trinity.identity import POLLS_ONE, authenticate_scope, require_scope
 from trinity.measures import VIEWERS

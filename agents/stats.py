@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from agents.answers import LastFigures
+from agents.answers.figures import LastFigures
 from agents.models import Agent, Stats
 from agents.runtime import Usage
 from trinity.api import json_time

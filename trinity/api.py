@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import logging
-import math
-import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import wraps
 from io import BytesIO
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
 from django.utils.cache import patch_vary_headers
@@ -27,10 +23,10 @@ from rest_framework import exceptions, serializers
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.views import APIView, set_rollback
+from rest_framework.views import APIView
 
 from trinity import audit, errors
+from trinity.error_answers import error_response
 from trinity.identity import (
     POLLS_ONE,
     BearerAuthentication,
@@ -41,33 +37,13 @@ from trinity.identity import (
 )
 from trinity.models import Scope, User
 from trinity.poll_tokens import Poller
-from trinity.shapes import MAX_BODY_BYTES, Body, JSONBodyParser, Malformed, problems_of, shaped
+from trinity.shapes import MAX_BODY_BYTES, Body, JSONBodyParser, shaped
 
 logger = logging.getLogger(__name__)
 
 # Paths under /api/ that ask for no credentials; those ending in a slash with all below them.
 PUBLIC_PATHS = ("/api/token", "/api/auth/mode", "/api/setup/")
 OTHER_PATHS = {"/token", "/health", "/metrics"}
-
-STATUS = {
-    errors.Invalid: 400,
-    errors.Forbidden: 403,
-    errors.NotFound: 404,
-    errors.Conflict: 409,
-    errors.TooLarge: 413,
-    errors.Contradiction: 422,
-    errors.TooMany: 429,
-    errors.Unavailable: 503,
-}
-OF_DJANGO = {
-    Http404: (404, "not_found", "Not found"),
-    PermissionDenied: (403, "forbidden", "You may not do this"),
-    RequestDataTooBig: (413, "too_large", "The request is too large"),
-    SuspiciousOperation: (400, "bad_request", "The request is not one that can be answered"),
-}
-# What a path is about, for the audit trail.
-OBJECT_PATH = re.compile(r"/api/(?:v1/)?(agent|operation|token|pool)s/([^/]+)/?(.*)")
-CODES = {400: "invalid", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
 
 View = TypeVar("View", bound="ApiView")
 Answered = TypeVar("Answered", bound=HttpResponseBase)
@@ -79,94 +55,7 @@ def json_time(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
-# Errors
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorAnswer:
-    status: int
-    body: dict[str, Any]
-    headers: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(
-        cls, status: int, code: str, detail: str, *, retry_after: int | None = None
-    ) -> ErrorAnswer:
-        headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-        return cls(status, {"detail": detail, "code": code}, headers)
-
-
-def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
-    """Answer every error as JSON; what nobody foresaw is logged, and answered without detail."""
-    set_rollback()
-    if isinstance(error, errors.Forbidden):
-        request = context["request"]
-        record_refusal(error, actor_of(request), request.method, request.path)
-    answer = answer_to(error)
-    return Response(answer.body, status=answer.status, headers=answer.headers)
-
-
-def record_refusal(error: errors.Forbidden, actor: audit.Actor, method: str, path: str) -> None:
-    """Tell the audit trail, unless something nearer to the object has told it."""
-    if error.is_recorded:
-        return
-    found = OBJECT_PATH.fullmatch(path)
-    kind, name, rest = found.groups() if found else ("path", path, "")
-    audit.denied(actor, f"{method} {rest}".strip()[:40], kind, name, error)
-
-
-def error_response(error: Exception) -> JsonResponse:
-    answer = answer_to(error)
-    return JsonResponse(answer.body, status=answer.status, headers=answer.headers)
-
-
-def answer_to(error: Exception) -> ErrorAnswer:
-    match error:
-        case errors.TrinityError():
-            return _answer_to_domain(error)
-        case Malformed():
-            return ErrorAnswer(422, {"detail": error.problems})
-        case exceptions.APIException():
-            return _answer_to_rest(error)
-        case OperationalError() | InterfaceError():
-            logger.warning("The database does not answer: %s", error)
-            detail = "The database does not answer: try again"
-            return ErrorAnswer.of(503, "database_unavailable", detail, retry_after=5)
-    for kind, answer in OF_DJANGO.items():
-        if isinstance(error, kind):
-            return ErrorAnswer.of(*answer)
-    logger.error("Unforeseen error", exc_info=error)
-    return ErrorAnswer.of(500, "internal_error", "An error of the server: its log says more")
-
-
-def _answer_to_domain(error: errors.TrinityError) -> ErrorAnswer:
-    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 400)
-    retry_after = getattr(error, "retry_after_seconds", None)
-    return ErrorAnswer.of(status, error.code, str(error), retry_after=retry_after)
-
-
-def _answer_to_rest(error: exceptions.APIException) -> ErrorAnswer:
-    match error:
-        case exceptions.NotAuthenticated():
-            return _unauthorized("Not authenticated")
-        case exceptions.AuthenticationFailed():
-            return _unauthorized(str(error.detail))
-        case exceptions.ParseError():
-            return answer_to(Malformed.whole("json_invalid", str(error.detail)))
-        case exceptions.ValidationError():
-            return ErrorAnswer(422, {"detail": list(problems_of(error.detail, None, ["body"]))})
-        case exceptions.Throttled():
-            wait = math.ceil(getattr(error, "wait", None) or 60)
-            return ErrorAnswer.of(429, "too_many", "Too many requests", retry_after=wait)
-    text = str(error.detail)
-    code = (
-        "csrf_failed" if text.startswith("CSRF Failed") else CODES.get(error.status_code, "error")
-    )
-    return ErrorAnswer.of(error.status_code, code, text)
-
-
-def _unauthorized(detail: str) -> ErrorAnswer:
-    return ErrorAnswer(401, {"detail": detail}, {"WWW-Authenticate": "Bearer"})
+# What is answered before any view
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -1,6 +1,6 @@
 """What can go wrong in the domain, by category; no HTTP, no Django.
 
-Apps subclass these categories. ``trinity.api.exception_handler`` maps each category
+Apps subclass these categories. ``trinity.error_answers`` maps each category
 to a status once, so a new error needs no change there.
 """
 

@@ -20,7 +20,8 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from trinity.api import ApiView, answer_to
+from trinity.api import ApiView
+from trinity.error_answers import answer_to
 from trinity.errors import Conflict, Contradiction, TrinityError
 from trinity.identity import user_of
 from trinity.models import IdempotentRequest, User

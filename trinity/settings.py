@@ -188,7 +188,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["trinity.shapes.JSONBodyParser"],
-    "EXCEPTION_HANDLER": "trinity.api.exception_handler",
+    "EXCEPTION_HANDLER": "trinity.error_answers.exception_handler",
     "DEFAULT_SCHEMA_CLASS": "trinity.schema.OpenApi",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from agents import access
 from agents.activities import activity_objects
-from agents.answers import ActiveTool, Activities, AgentActivities, Doing, Totals
+from agents.answers.activities import ActiveTool, Activities, AgentActivities, Doing, Totals
 from agents.models import Activity, Agent
 from trinity.answers import answers
 from trinity.api import ApiView, json_time

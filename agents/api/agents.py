@@ -10,7 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents import access, lifecycle
-from agents.answers import AgentDetail, AgentObject, ListedAgent, Verb
+from agents.answers.agents import AgentDetail, AgentObject, Verb
+from agents.answers.figures import ListedAgent
 from agents.lifecycle import NewAgent
 from agents.models import Agent, Host
 from agents.reports import (

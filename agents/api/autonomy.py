@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents import access
-from agents.answers import Gate
+from agents.answers.agents import Gate
 from agents.errors import SystemAgent
 from agents.models import Agent
 from trinity.answers import answers

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents import access, activities, environment, recreation
-from agents.answers import Environment, VariableObject
+from agents.answers.templates import Environment, VariableObject
 from agents.environment import Variable
 from agents.models import Activity, Agent, EnvironmentValue
 from trinity.answers import Message, answers

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents import access, activities, file_tree, files
-from agents.answers import Deleted, FileTree, Uploaded
+from agents.answers.files import Deleted, FileTree, Uploaded
 from agents.files import FilePath
 from agents.models import Activity, Agent
 from trinity.answers import answers

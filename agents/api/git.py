@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents import access, git
-from agents.answers import (
+from agents.answers.git import (
     GitConfigObject,
     GitLog,
     GitPull,

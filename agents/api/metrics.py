@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents import access, files, reported_metrics, templates
-from agents.answers import Metrics
+from agents.answers.templates import Metrics
 from agents.api.files import one_of_few
 from agents.errors import (
     AgentUnavailable,

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents import access, history, logs
-from agents.answers import History, LogText, StatsObject
+from agents.answers.figures import History, LogText, StatsObject
 from agents.errors import AgentNotRunning
 from agents.models import Agent
 from agents.reports import stats_object

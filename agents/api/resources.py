@@ -9,13 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents import access, disk, limiting
-from agents.answers import (
-    AppliedLimits,
-    DiskReport,
-    EffectiveLimits,
-    Limits,
-    LimitsChange,
-)
+from agents.answers.figures import AppliedLimits, DiskReport, EffectiveLimits, Limits, LimitsChange
 from agents.limits import check_disk, memory_text
 from agents.models import Agent
 from trinity.answers import answers

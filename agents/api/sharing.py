@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents import access, sharing
-from agents.answers import ShareObject
+from agents.answers.agents import ShareObject
 from agents.models import Agent, Share
 from agents.reports import share_object
 from trinity.answers import Message, answers

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents import access
-from agents.answers import NewTokenObject, TokenObject
+from agents.answers.tokens import NewTokenObject, TokenObject
 from trinity import audit
 from trinity.answers import answers
 from trinity.api import ApiView, json_time, takes

@@ -36,7 +36,7 @@ def test_an_error_is_json_with_a_code_and_no_secret(api, kind, status, code, ret
 
 def test_an_unforeseen_error_is_logged_with_its_stack(api, caplog):
     api.get("/api/failing/bug")
-    [record] = [r for r in caplog.records if r.name == "trinity.api"]
+    [record] = [r for r in caplog.records if r.name == "trinity.error_answers"]
     assert record.levelno == logging.ERROR
     assert record.exc_info[0] is ZeroDivisionError
 
