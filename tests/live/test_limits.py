@@ -106,6 +106,7 @@ def test_one_above_the_host_goes_as_far_as_the_host(product, engine):
 
 
 def test_those_of_a_stopped_agent_are_there_after_the_next_start(product):
+    put(product, memory="2g", cpu="2")
     product.post(f"/api/agents/{NAME}/stop", {"timeout_seconds": 1})
     status, body = put(product, memory="1g", cpu="1")
     assert (status, body["applied_live"], body["restart_needed"]) == (200, False, True)
