@@ -27,16 +27,21 @@ export function signInAgain() {
   location.assign(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
 }
 
-/** Disable the button and let it say so until the work is done. */
+/** Disable the button and let it say so until the work is done; all of it, when some is added meanwhile. */
 export async function whileBusy(button, work) {
-  const label = button.textContent;
+  const underWay = Number(button.dataset.works || 0);
+  if (underWay === 0) button.dataset.label = button.textContent;
+  button.dataset.works = underWay + 1;
   button.disabled = true;
-  button.textContent = button.dataset.busy || label;
+  button.textContent = button.dataset.busy || button.dataset.label;
   try {
     return await work();
   } finally {
-    button.disabled = false;
-    button.textContent = label;
+    button.dataset.works -= 1;
+    if (button.dataset.works === "0") {
+      button.disabled = false;
+      button.textContent = button.dataset.label;
+    }
   }
 }
 

@@ -112,3 +112,12 @@ def test_deleting_asks_what_becomes_of_the_workspace(page, agent):
     dialog.get_by_role("button", name="Delete agent").click()
     page.wait_for_url("**/agents", timeout=PATIENCE_MS)
     expect(page.locator(f'tr[data-agent="{agent}"]')).to_have_count(0)
+
+
+def test_reading_a_directory_again_while_it_is_read_leaves_the_button_as_it_was(page, agent):
+    part(page, "Files")
+    refresh = page.get_by_role("button", name="Refresh")
+    expect(refresh).to_be_enabled(timeout=PATIENCE_MS)
+    page.evaluate("for (const place of ['a', '', 'b', '']) location.hash = place")
+    expect(refresh).to_be_enabled(timeout=PATIENCE_MS)
+    expect(page.get_by_text("Nothing here.")).to_be_visible()

@@ -19,10 +19,11 @@ export function onStatus(listener) {
 }
 
 function showStatus(status, reason) {
+  const isNew = status !== page.dataset.status;
   page.dataset.status = status;
   setStatus(page, status, reason);
   offerVerbs();
-  page.dispatchEvent(new CustomEvent("status", { detail: status }));
+  if (isNew) page.dispatchEvent(new CustomEvent("status", { detail: status }));
 }
 
 /** Start what stands still, stop and restart what runs; nothing while a verb is under way. */
