@@ -93,13 +93,13 @@ class Machine:
         return _run("nsenter", f"--net=/run/netns/{self.name}", *command, check=check)
 
     def bridges(self, instance):
-        """The addresses of each bridge that an installation has on the machine."""
+        """The addresses of each bridge that an installation has on the machine, by its name."""
         cards = json.loads(self.run("ip", "-json", "address", "show"))
-        return [
-            [each["local"] for each in card["addr_info"]]
+        return {
+            card["ifname"].removesuffix(instance): [each["local"] for each in card["addr_info"]]
             for card in cards
             if card["ifname"].endswith(instance)
-        ]
+        }
 
     def down(self):
         for process in self.listeners:

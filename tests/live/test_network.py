@@ -96,13 +96,20 @@ def neighbours(product):
 
 
 @pytest.fixture(scope="module")
-def hosts(product, machine):
-    """All addresses of the host: its own, the gateway's, and link-local ones."""
-    found = list(HOST_ADDRESSES)
-    for card in machine.bridges(product.instance):
-        found += [f"{each}%eth0" if each.startswith("fe80") else each for each in card]
-    assert len(found) >= len(HOST_ADDRESSES) + 3
-    return found
+def bridges(product, machine, private):
+    """What the gateways of the two networks are called, as seen from a container."""
+    found = machine.bridges(product.instance)
+    assert set(found) == {"tri", "trp"}
+    return {
+        name: {f"{each}%eth0" if each.startswith("fe80") else each for each in addresses}
+        for name, addresses in found.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def hosts(bridges):
+    """All addresses of the host: its own, the gateways', and link-local ones."""
+    return [*HOST_ADDRESSES, *sorted(set().union(*bridges.values()))]
 
 
 def told(product, agent, program, *arguments):
@@ -215,10 +222,12 @@ def test_nobody_outside_reaches_an_agent(machine, neighbours):
 
 
 def test_rules_that_somebody_removed_are_there_again_after_a_start(
-    product, machine, hosts, neighbours
+    product, machine, bridges, neighbours
 ):
-    # Without IPv4 of the neighbour: Docker itself keeps agents apart there.
-    guarded = {*hosts, *PRIVATE, *METADATA, *neighbours[1:]}
+    # Without IPv4 of the neighbour, where Docker itself keeps agents apart, and without the
+    # other network's gateway, whose link-local addresses nobody in this one sees.
+    gateway = bridges["tri"]
+    guarded = {*HOST_ADDRESSES, *gateway, *PRIVATE, *METADATA, *neighbours[1:]}
 
     def unguarded():
         """That this comes true shows that what holds an agent back is the rules."""
