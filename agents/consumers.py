@@ -16,9 +16,10 @@ from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import Error as DatabaseError
 
-from agents import live, logs
+from agents import live
 from agents.database import read
 from agents.models import Agent
+from agents.output import logs
 from agents.topics import Topic
 from trinity.audit import Actor, record_denial
 from trinity.identity import as_of_now, authenticate_scope

@@ -10,8 +10,8 @@ from urllib.parse import parse_qs
 
 from channels.layers import get_channel_layer
 
-from agents import logs
 from agents.database import read
+from agents.output import logs
 from agents.responses import Receive, Scope, Send, admitted, answer_at_once, respond
 from trinity import poll_tokens
 from trinity.errors import InsufficientScope, Invalid

@@ -25,7 +25,6 @@ from agents import (
     starting,
     templates,
 )
-from agents.container_logs import store_rest
 from agents.errors import (
     Busy,
     EngineRefused,
@@ -40,10 +39,11 @@ from agents.errors import (
 from agents.image_source import is_built_here
 from agents.limits import check_cpu, check_memory
 from agents.models import Activity, Agent, GitConfig, Host, Log, clean_name
-from agents.repositories import check_repository
+from agents.output.container_logs import store_rest
 from agents.retention import KEEP_ALL, Keep
 from agents.runtime import get_runtime
 from agents.template_file import Content
+from agents.workspace.repositories import check_repository
 from trinity.audit import Actor, recorded
 from trinity.errors import TrinityError
 from trinity.models import User

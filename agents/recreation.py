@@ -13,7 +13,6 @@ from contextlib import suppress
 from django.utils import timezone
 
 from agents import containers, live, sockets, starting
-from agents.container_logs import store_rest
 from agents.errors import (
     ClaimLost,
     ContainerMissing,
@@ -23,6 +22,7 @@ from agents.errors import (
     UnreadableSecret,
 )
 from agents.models import Agent
+from agents.output.container_logs import store_rest
 from agents.runtime import get_runtime
 from trinity.errors import TrinityError
 

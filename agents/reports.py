@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 from agents import recreation
 from agents.answers.agents import AgentDetail, AgentObject, ShareObject
 from agents.answers.figures import ListedAgent, StatsObject
+from agents.figures.stats import as_json
 from agents.models import Agent, AgentQuerySet, Share
 from agents.runtime import Network
-from agents.stats import as_json
 from trinity.api import json_time
 from trinity.models import User
 

@@ -9,13 +9,13 @@ from django.utils import timezone
 
 from agents import control, engine, live, network, reconcile
 from agents.database import Writer, read
-from agents.disk import DiskWatch
 from agents.errors import EngineRefused, EngineUnavailable
-from agents.followers import LogFollowers
+from agents.figures.disk import DiskWatch
+from agents.figures.sampler import Sampler
 from agents.models import Agent, Host
+from agents.output.followers import LogFollowers
 from agents.reconcile import OUTAGE_MARGIN, Observed
 from agents.runtime import Change, get_runtime
-from agents.sampler import Sampler
 from trinity.errors import Unavailable
 
 logger = logging.getLogger(__name__)

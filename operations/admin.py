@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from agents import live
-from agents.admin import LOOKS, UNKNOWN, last_lines, pill
+from agents.admin.agents import LOOKS, UNKNOWN, last_lines, pill
 from operations.errors import Finished
 from operations.grant_admin import GrantAdmin
 from operations.models import Operation

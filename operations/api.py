@@ -10,9 +10,10 @@ from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents import access, logs
+from agents import access
 from agents.api.observations import PositionShape
 from agents.models import Agent
+from agents.output import logs
 from operations import chat, queue, requests
 from operations.access import cancelable_operation, visible_operation
 from operations.errors import NotSupported

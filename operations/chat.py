@@ -14,10 +14,11 @@ from uuid import UUID
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from agents import activities, events, logs, process
+from agents import activities, events, process
 from agents.database import read
 from agents.errors import AgentNotRunning, AgentUnavailable, EngineUnavailable
 from agents.models import Activity, Agent
+from agents.output import logs
 from agents.responses import Headers, Receive, Scope, Send, disconnected
 from operations import requests
 from operations.endings import operation_group

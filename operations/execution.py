@@ -11,12 +11,13 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Any
 
-from agents import activities, live, logs
+from agents import activities, live
 from agents.database import Writer, read
 from agents.errors import AgentUnavailable, EngineUnavailable, LeaseLost
-from agents.lines import LineSplitter
 from agents.models import Activity, Log
-from agents.pacing import Paced
+from agents.output import logs
+from agents.output.lines import LineSplitter
+from agents.output.pacing import Paced
 from agents.wire import AgentServer, Kind, Record, Refused, decode, said
 from operations import collecting, endings, results
 from operations.isolated import OneShot

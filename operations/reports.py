@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from django.db.models import Prefetch, QuerySet
 
-from agents import logs
+from agents.output import logs
 from operations.models import Artifact, Operation
 from trinity.answers import Id, Time
 from trinity.api import json_time

@@ -12,11 +12,11 @@ from redis.exceptions import RedisError
 from agents import activities, control, engine, live, process
 from agents.database import Writer, read
 from agents.errors import LeaseLost
-from agents.git_watch import GitWatches
 from agents.janitor import Janitor
 from agents.models import Agent, Host
 from agents.runtime import get_runtime
 from agents.watch import Watch
+from agents.workspace.git_watch import GitWatches
 from operations import retention
 from operations.executions import Executions
 from trinity.errors import Unavailable

@@ -13,7 +13,8 @@ from django.db import connections
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from agents import database, engine, live, logs
+from agents import database, engine, live
+from agents.output import logs
 from agents.runtime import get_runtime
 from tests import answered, engines
 from trinity import handler

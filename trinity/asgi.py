@@ -13,9 +13,11 @@ django.setup(set_prefix=False)
 # Only now: the apps' modules need Django to be set up.
 from django.urls import path, re_path  # noqa: E402
 
-from agents import file_streams, log_streams, trail  # noqa: E402
 from agents import topics as agent_topics  # noqa: E402
+from agents import trail  # noqa: E402
 from agents.consumers import LiveConsumer  # noqa: E402
+from agents.output import log_streams  # noqa: E402
+from agents.workspace import file_streams  # noqa: E402
 from operations import chat  # noqa: E402
 from operations import topics as operation_topics  # noqa: E402
 from operations.events import operation_stream  # noqa: E402

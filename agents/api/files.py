@@ -13,10 +13,11 @@ from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents import access, activities, file_tree, files
+from agents import access, activities
 from agents.answers.files import Deleted, FileTree, Uploaded
-from agents.files import FilePath
 from agents.models import Activity, Agent
+from agents.workspace import file_tree, files
+from agents.workspace.files import FilePath
 from trinity.answers import answers
 from trinity.api import ApiView
 from trinity.audit import recorded
@@ -42,7 +43,7 @@ class PathShape(serializers.Serializer[Any]):
 
 
 class FilesView(ApiView):
-    """A PUT, whose body is a file, is ``agents.file_streams``."""
+    """A PUT, whose body is a file, is ``agents.workspace.file_streams``."""
 
     @answers(FileTree, 400, 409, 413, 429, query=PathShape)
     def get(self, request: Request, name: str) -> Response:
@@ -71,14 +72,14 @@ class FilesView(ApiView):
     @answers(Uploaded, 400, 409, 413, query=PathShape, takes_bytes=True)
     def put(self, request: Request, name: str) -> Response:
         """The body is the file: it is there whole or not at all."""
-        raise MethodNotAllowed("PUT")  # Never here: ``agents.file_streams`` answers it.
+        raise MethodNotAllowed("PUT")  # Never here: ``agents.workspace.file_streams`` answers it.
 
 
 class DownloadView(ApiView):
     @answers(bytes, 400, 409, 413, media_type="application/octet-stream", query=PathShape)
     def get(self, request: Request, name: str) -> Response:
         """The file as an attachment."""
-        raise MethodNotAllowed("GET")  # Never here: ``agents.file_streams`` answers it.
+        raise MethodNotAllowed("GET")  # Never here: ``agents.workspace.file_streams`` answers it.
 
 
 def _asked(request: Request) -> FilePath:

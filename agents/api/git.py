@@ -7,7 +7,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents import access, git
+from agents import access
 from agents.answers.git import (
     GitConfigObject,
     GitLog,
@@ -18,6 +18,7 @@ from agents.answers.git import (
     NoGit,
 )
 from agents.models import Agent, GitConfig
+from agents.workspace import git
 from trinity.answers import answers
 from trinity.api import ApiView, json_time, takes
 from trinity.identity import actor_of, user_of

@@ -6,7 +6,7 @@ from django.urls import path
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents import access, files, reported_metrics, templates
+from agents import access, templates
 from agents.answers.templates import Metrics
 from agents.api.files import one_of_few
 from agents.errors import (
@@ -17,9 +17,11 @@ from agents.errors import (
     TemplateNotFound,
     WrongKind,
 )
-from agents.files import FilePath
+from agents.figures import reported_metrics
+from agents.figures.reported_metrics import FILE, FILE_BYTES, Unusable
 from agents.models import Agent
-from agents.reported_metrics import FILE, FILE_BYTES, Unusable
+from agents.workspace import files
+from agents.workspace.files import FilePath
 from trinity.answers import answers
 from trinity.api import ApiView
 from trinity.errors import TooLarge

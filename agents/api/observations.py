@@ -10,10 +10,12 @@ from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents import access, history, logs
+from agents import access
 from agents.answers.figures import History, LogText, StatsObject
 from agents.errors import AgentNotRunning
+from agents.figures import history
 from agents.models import Agent
+from agents.output import logs
 from agents.reports import stats_object
 from trinity.answers import answers
 from trinity.api import ApiView
@@ -56,14 +58,14 @@ class StreamView(ApiView):
     @answers(str, 400, media_type="text/event-stream", query=PositionShape)
     def get(self, request: Request, name: str) -> Response:
         """Lines as server-sent events, `{"type": "log", "content": …}`, without an end."""
-        raise MethodNotAllowed("GET")  # Never here: ``agents.log_streams`` answers it.
+        raise MethodNotAllowed("GET")  # Never here: ``agents.output.log_streams`` answers it.
 
 
 class DownloadView(ApiView):
     @answers(str, media_type="text/plain")
     def get(self, request: Request, name: str) -> Response:
         """The whole log as an attachment."""
-        raise MethodNotAllowed("GET")  # Never here: ``agents.log_streams`` answers it.
+        raise MethodNotAllowed("GET")  # Never here: ``agents.output.log_streams`` answers it.
 
 
 class StatsView(ApiView):

@@ -8,8 +8,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents import access, disk, limiting
+from agents import access, limiting
 from agents.answers.figures import AppliedLimits, DiskReport, EffectiveLimits, Limits, LimitsChange
+from agents.figures import disk
 from agents.limits import check_disk, memory_text
 from agents.models import Agent
 from trinity.answers import answers

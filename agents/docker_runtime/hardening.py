@@ -13,7 +13,8 @@ WORKSPACE_TARGET = "/home/developer"
 TMP_BYTES = 256 * 1024**2
 # Trinity keeps the log; the engine's copy need only outlast a restart of the supervisor. A
 # reader must never be a whole file behind, and the megabyte that passes until a container is
-# held back (``agents.brake``) is 50 megabytes in the engine's format if all its lines are short.
+# held back (``agents.output.brake``) is 50 megabytes in the engine's format if all its lines
+# are short.
 LOG_FILES = {"max-size": "64m", "max-file": "2"}
 
 

@@ -19,7 +19,7 @@ from docker.errors import (
     create_api_error_from_http_exception,
 )
 
-from agents import cgroups, sockets
+from agents import sockets
 from agents.docker_runtime import followers, images, networks, volumes
 from agents.docker_runtime.hardening import host_config, nano_cpus
 from agents.docker_runtime.stats_streams import StatsStreams
@@ -32,6 +32,7 @@ from agents.errors import (
     StartFailed,
     VolumeMissing,
 )
+from agents.figures import cgroups
 from agents.runtime import (
     Container,
     ContainerEvent,

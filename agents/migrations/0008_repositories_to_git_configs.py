@@ -3,7 +3,7 @@
 from django.db import migrations
 
 from agents.models.uids import new_uid
-from agents.repositories import branch_of
+from agents.workspace.repositories import branch_of
 
 
 def to_configs(apps, schema_editor):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import models
 
 from agents.models.uids import new_uid
-from agents.repositories import branch_of
+from agents.workspace.repositories import branch_of
 
 if TYPE_CHECKING:
     from agents.models.agents import Agent

@@ -8,9 +8,10 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from agents import environment, lifecycle, logs
+from agents import environment, lifecycle
 from agents.environment import Variable
 from agents.models import Agent, Found, Host, Log, RetainedWorkspace, Share
+from agents.output import logs
 from agents.runtime import get_runtime
 from operations.models import Artifact
 from tests.access.table import EMAIL, PERSONS, TOKENS, VARIABLE

@@ -6,9 +6,9 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
-from agents import brake
-from agents.brake import Brake
 from agents.errors import ContainerMissing
+from agents.output import brake
+from agents.output.brake import Brake
 from agents.runtime import LogEntry
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents import cgroups
+from agents.figures import cgroups
 from agents.runtime import Container, ContainerStatus
 
 PID = 4242

@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.container_logs import LOST, Cursor, skipping
+from agents.output.container_logs import LOST, Cursor, skipping
 from agents.runtime import LogEntry
 
 # Few times, so that many entries share one.

@@ -10,9 +10,10 @@ import pytest
 from django.utils import timezone
 
 from agents import containers as contract
-from agents import disk, lifecycle
+from agents import lifecycle
 from agents.database import Writer, read
-from agents.disk import DiskWatch
+from agents.figures import disk
+from agents.figures.disk import DiskWatch
 from agents.models import Agent, Host
 from agents.runtime import get_runtime
 from tests.factories import client_of, make_agent, make_running_agent

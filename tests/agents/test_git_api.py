@@ -4,8 +4,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from agents import git
 from agents.models import Activity, Agent, GitConfig
+from agents.workspace import git
 from tests.factories import client_of, make_agent, make_running_agent, make_user, share
 from tests.git_server import forge_of
 from tests.parallel import meanwhile

@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from django.utils import timezone
 
-from agents import containers, git, git_watch, lifecycle
+from agents import containers, lifecycle
 from agents.database import read
-from agents.git_watch import GitWatches
 from agents.models import Agent, GitConfig, Host
+from agents.workspace import git, git_watch
+from agents.workspace.git_watch import GitWatches
 from tests.factories import make_agent, make_user, share
 from tests.git_server import forge_of
 from tests.operations.sockets import page_of

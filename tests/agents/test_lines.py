@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.lines import LINE_BYTES, LineSplitter, decode
+from agents.output.lines import LINE_BYTES, LineSplitter, decode
 
 # Short pieces that meet at every border there is: of lines, of long lines, of characters.
 PIECES = st.lists(

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents import logs
 from agents.models import Log
+from agents.output import logs
 
 pytestmark = pytest.mark.django_db
 

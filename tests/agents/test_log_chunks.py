@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents import logs
-from agents.logs import TRUNCATED, _fit
 from agents.models import Log, LogChunk
+from agents.output import logs
+from agents.output.logs import TRUNCATED, _fit
 
 pytestmark = pytest.mark.django_db
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from agents import log_streams, logs
 from agents.database import read
+from agents.output import log_streams, logs
 from tests.factories import make_agent
 from tests.streams import viewing
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from agents import logs
 from agents.database import read
+from agents.output import logs
 from tests.factories import make_agent, make_user, share
 from tests.streams import viewing
 

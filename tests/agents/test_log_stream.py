@@ -3,9 +3,10 @@
 import pytest
 from rest_framework.test import APIClient
 
-from agents import events, live, logs
+from agents import events, live
 from agents.database import read
 from agents.models import Agent, Share
+from agents.output import logs
 from tests.factories import client_of, make_agent, make_user, share
 from tests.streams import viewing
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents import logs
+from agents.output import logs
 from tests.factories import client_of, make_agent
 
 pytestmark = pytest.mark.django_db

@@ -5,8 +5,8 @@ from contextlib import aclosing
 
 import pytest
 
-from agents import pacing
-from agents.pacing import CHUNK_BYTES, Paced
+from agents.output import pacing
+from agents.output.pacing import CHUNK_BYTES, Paced
 
 
 async def collect(source, size_of=len):

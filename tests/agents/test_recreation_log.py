@@ -6,12 +6,13 @@ import re
 import pytest
 from django.db import transaction
 
-from agents import engine, lifecycle, live, logs
-from agents.container_logs import Cursor, store_rest
+from agents import engine, lifecycle, live
 from agents.database import Writer, read
 from agents.environment import Variable, set_variables
-from agents.followers import LogFollowers
 from agents.models import Agent, Log, LogChunk
+from agents.output import logs
+from agents.output.container_logs import Cursor, store_rest
+from agents.output.followers import LogFollowers
 from agents.runtime import LogEntry
 from tests.factories import make_agent
 from tests.operations.driving import until

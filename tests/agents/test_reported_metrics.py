@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
 from agents import containers as contract
+from agents.figures.reported_metrics import Unusable, parse
 from agents.models import Agent
-from agents.reported_metrics import Unusable, parse
 from tests.factories import client_of, make_agent, make_running_agent, make_user, share
 
 DEFINITION = {"name": "words", "type": "counter", "label": "Words written"}

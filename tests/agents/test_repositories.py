@@ -3,7 +3,7 @@
 import pytest
 
 from agents.errors import InvalidBranch, InvalidRepository
-from agents.repositories import branch_of, check_branch, check_repository
+from agents.workspace.repositories import branch_of, check_branch, check_repository
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from agents import logs, retention
+from agents import retention
 from agents.models import Agent, EnvironmentValue, GitConfig, Host, Log, RetainedWorkspace
+from agents.output import logs
 from tests.factories import client_of, make_agent
 from trinity.encryption import seal
 from trinity.models import AuditEvent

@@ -7,9 +7,10 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from agents import logs, restoring, retention
+from agents import restoring, retention
 from agents.errors import EngineUnavailable, ImageNotAllowed, NameTaken, NotRestorable
 from agents.models import Agent, EnvironmentValue, GitConfig, Host, Log, RetainedWorkspace
+from agents.output import logs
 from tests.factories import client_of, make_administrator, make_agent, make_user
 from tests.parallel import at_once
 from trinity.audit import Actor

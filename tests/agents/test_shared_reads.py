@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
-from agents import database, logs
-from agents.logs import Chunk, ChunkCache
+from agents import database
 from agents.models import Log
+from agents.output import logs
+from agents.output.logs import Chunk, ChunkCache
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

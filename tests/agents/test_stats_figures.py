@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from agents import stats
+from agents.figures import stats
 from agents.models import Stats
 from agents.runtime import Usage
 

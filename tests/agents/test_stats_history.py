@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from agents import history
 from agents.database import Writer, read
+from agents.figures import history
+from agents.figures.sampler import Sampler
 from agents.models import Sample
-from agents.sampler import Sampler
 from tests.factories import client_of, make_agent
 
 pytestmark = pytest.mark.django_db

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 import pytest
 from channels.layers import get_channel_layer
 
-from agents import lifecycle, live, logs, watch
+from agents import lifecycle, live, watch
 from agents.database import Writer, read
 from agents.models import Agent, Host, Stats
+from agents.output import logs
 from agents.runtime import LogEntry
 from agents.watch import Watch
 from tests.factories import make_agent

@@ -11,9 +11,9 @@ from uuid import uuid4
 import pytest
 
 from agents import sockets
-from agents.brake import Brake
 from agents.docker_runtime import DockerRuntime, hardening
 from agents.errors import AgentUnavailable
+from agents.output.brake import Brake
 from agents.runtime import ContainerSpec, Limits
 from agents.wire import configure
 from tests import engines

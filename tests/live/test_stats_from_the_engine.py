@@ -6,8 +6,8 @@ from uuid import uuid4
 import docker
 import pytest
 
-from agents import cgroups
 from agents.docker_runtime import DockerRuntime
+from agents.figures import cgroups
 from tests import engines
 from tests.waiting import wait_until
 

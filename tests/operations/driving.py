@@ -3,8 +3,8 @@
 import asyncio
 from contextlib import asynccontextmanager
 
-from agents import logs
 from agents.database import Writer, read
+from agents.output import logs
 from operations.executions import Executions
 from tests.factories import make_operation
 

@@ -5,7 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from agents import logs
+from agents.output import logs
 from operations.models import Operation
 from tests.factories import client_of, make_operation, make_running_agent
 

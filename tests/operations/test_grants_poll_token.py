@@ -5,7 +5,7 @@ import re
 import pytest
 from django.test import Client
 
-from agents import logs
+from agents.output import logs
 from operations.grant_models import Grant
 from operations.models import Operation
 from tests.access import routes

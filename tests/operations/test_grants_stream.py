@@ -3,8 +3,8 @@
 import pytest
 from channels.testing import WebsocketCommunicator
 
-from agents import logs
 from agents.database import read
+from agents.output import logs
 from operations.grant_models import Grant
 from operations.models import Operation
 from tests.access import routes

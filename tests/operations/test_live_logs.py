@@ -2,8 +2,9 @@
 
 import pytest
 
-from agents import consumers, live, logs
+from agents import consumers, live
 from agents.database import read
+from agents.output import logs
 from tests.factories import make_operation, make_running_agent
 from tests.operations.sockets import page_of
 

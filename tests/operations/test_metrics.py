@@ -9,8 +9,8 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 from rest_framework.test import APIClient
 
-from agents import logs
 from agents.models import Agent, Host
+from agents.output import logs
 from tests.factories import (
     client_of,
     make_administrator,

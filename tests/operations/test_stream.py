@@ -4,9 +4,10 @@ from uuid import uuid4
 
 import pytest
 
-from agents import events, live, logs
+from agents import events, live
 from agents.database import read
 from agents.models import Share
+from agents.output import logs
 from operations.models import Operation
 from tests.factories import make_operation, make_user, share
 from tests.operations.driving import begin, executing

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 FILL = """
 from agents.models import Agent, EnvironmentValue, Host, Log
-from agents import logs
+from agents.output import logs
 from trinity.encryption import seal
 from trinity.models import ApiToken, User
 owner = User.objects.create_superuser("root", "root@example.org", "secret")
@@ -40,7 +40,7 @@ print(ApiToken.issue(owner, "test", expires_at=None)[1])
 
 TELL = """
 import json
-from agents import logs
+from agents.output import logs
 from agents.models import Agent, EnvironmentValue, Host
 from trinity.encryption import unseal
 from trinity.identity import ApiToken

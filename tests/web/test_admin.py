@@ -5,8 +5,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from agents import logs
 from agents.models import Agent, Host, Log, Share, Stats
+from agents.output import logs
 from operations.models import Operation
 from trinity.models import AuditEvent
 

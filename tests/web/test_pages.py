@@ -6,8 +6,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from agents import logs
 from agents.models import Agent, Host, Log, Share, Stats
+from agents.output import logs
 from operations.models import Operation
 from trinity import audit
 

@@ -16,8 +16,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, get_resolver
 from django.utils import timezone
 
-from agents import lifecycle, logs
+from agents import lifecycle
 from agents.models import Activity, EnvironmentValue, Sample, Stats
+from agents.output import logs
 from operations.models import Artifact
 from tests.factories import (
     client_of,

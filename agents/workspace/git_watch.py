@@ -9,11 +9,12 @@ import logging
 from contextlib import aclosing
 from typing import Any
 
-from agents import git, live
+from agents import live
 from agents.answers.git import GitStatus
 from agents.database import read
 from agents.models import Agent, Host
 from agents.wire import Refused
+from agents.workspace import git
 from trinity.errors import TrinityError
 
 logger = logging.getLogger(__name__)

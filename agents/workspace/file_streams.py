@@ -7,13 +7,14 @@ from urllib.parse import quote
 
 from rest_framework.exceptions import PermissionDenied
 
-from agents import access, activities, files
+from agents import access, activities
 from agents.answers.files import Uploaded
 from agents.database import read
 from agents.errors import AgentNotFound
-from agents.files import FILE_BYTES, TOO_LARGE, FilePath
 from agents.models import Activity, Agent
 from agents.responses import Headers, Receive, Scope, Send, admitted, answer_json, refuse, respond
+from agents.workspace import files
+from agents.workspace.files import FILE_BYTES, TOO_LARGE, FilePath
 from trinity.audit import Actor, record
 from trinity.error_answers import answer_to
 from trinity.errors import TooLarge, TrinityError

@@ -7,13 +7,14 @@ from contextlib import aclosing
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from agents import live, logs
-from agents.brake import Brake
-from agents.container_logs import Cursor, skipping
+from agents import live
 from agents.database import Writer, read
 from agents.errors import ContainerMissing, EngineUnavailable, LeaseLost
 from agents.models import Agent, Log
-from agents.pacing import Paced
+from agents.output import logs
+from agents.output.brake import Brake
+from agents.output.container_logs import Cursor, skipping
+from agents.output.pacing import Paced
 from agents.runtime import LogEntry, get_runtime
 
 logger = logging.getLogger(__name__)

@@ -19,17 +19,18 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
-from agents import lifecycle, logs, network, sharing
-from agents.admin_environment import EnvironmentInline, save_environment
-from agents.admin_forms import AgentForm, NewAgentForm, new_agent
-from agents.admin_network import (
+from agents import lifecycle, network, sharing
+from agents.admin.environment import EnvironmentInline, save_environment
+from agents.admin.forms import AgentForm, NewAgentForm, new_agent
+from agents.admin.network import (
     accept_unguarded_networks,
     guard_of,
     refuse_unguarded_networks,
 )
-from agents.admin_remains import AdministratorsAdmin, RemainsForm, take_control
-from agents.admin_sharing import NewOwnerForm, ShareInline, save_shares
+from agents.admin.remains import AdministratorsAdmin, RemainsForm, take_control
+from agents.admin.sharing import NewOwnerForm, ShareInline, save_shares
 from agents.models import Agent, EnvironmentValue, Host
+from agents.output import logs
 from agents.runtime import Network
 from trinity import audit
 from trinity.audit import Actor

@@ -28,8 +28,8 @@ from agents.errors import (
     SyncDisabled,
 )
 from agents.models import Activity, Agent, GitConfig
-from agents.repositories import check_branch, check_repository
 from agents.wire import AgentServer, Refused, granted, said
+from agents.workspace.repositories import check_branch, check_repository
 from trinity.api import json_time
 from trinity.audit import Actor, recorded
 from trinity.errors import TrinityError

@@ -4,8 +4,9 @@ import asyncio
 
 from django.utils import timezone
 
-from agents import engine, history, live, stats
+from agents import engine, live
 from agents.database import Writer
+from agents.figures import history, stats
 from agents.models import Agent, Stats
 from agents.runtime import Container, Usage, get_runtime
 

@@ -3,10 +3,11 @@
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from agents import access, events, live, logs
+from agents import access, events, live
 from agents.database import read
 from agents.errors import AgentNotFound
 from agents.models import Agent
+from agents.output import logs
 from agents.responses import Receive, Scope, Send, admitted, respond
 from trinity.models import User
 from trinity.shapes import UNSTORABLE

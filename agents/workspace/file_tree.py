@@ -6,7 +6,7 @@ from typing import Any
 
 from agents.answers.files import DirectoryNode, FileNode, FileTree
 from agents.errors import AgentUnavailable
-from agents.files import WORKSPACE, FilePath, name_of
+from agents.workspace.files import WORKSPACE, FilePath, name_of
 from trinity.api import json_time
 
 Told = dict[str, Any]

@@ -12,10 +12,11 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from agents import live, logs
+from agents import live
 from agents.errors import ContainerMissing
-from agents.lines import LineSplitter
 from agents.models import Agent, Log
+from agents.output import logs
+from agents.output.lines import LineSplitter
 from agents.runtime import LogEntry, get_runtime
 
 _IS_STDERR, _TEXT = attrgetter("is_stderr"), attrgetter("text")
