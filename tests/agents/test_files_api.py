@@ -287,6 +287,6 @@ def test_an_agent_that_never_answers_does_not_hold_everybody_up(liar):
             answer = listed(client_of(liar.owner))
             assert (answer.status_code, answer.json()["code"]) == (429, "too_many")
             assert answer["Retry-After"] == "1"
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 4.5
             assert [each.status_code for each in waiting.result(20)] == [503] * 4
     assert listed(client_of(liar.owner)).status_code == 503

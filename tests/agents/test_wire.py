@@ -84,7 +84,7 @@ class TestGreeting:
         began = time.monotonic()
         with agent_listening(directory, peer), pytest.raises(AgentUnavailable):
             configure(directory)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
 
 
 def configure(directory):

@@ -75,7 +75,7 @@ def test_a_program_that_lingers_after_its_result_is_ended(product, agent, contai
     began = time.monotonic()
     operation = product.run(agent, "sh", "-c", f"{LEAVE}; {TELL}; sleep 86399")
     told = product.finished(operation)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert (told["status"], told["result"]["exit_code"]) == ("succeeded", None)
     processes = container_of(product, agent).exec_run(["ps", "ax"]).output.decode()
     assert "86399" not in processes

