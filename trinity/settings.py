@@ -46,13 +46,11 @@ TRINITY_ADDRESS_RATE = env.number("TRINITY_ADDRESS_RATE", 120, least=1)
 
 INSTALLED_APPS = [
     "unfold",
-    "daphne",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "rest_framework",
     "drf_spectacular",
