@@ -7,7 +7,17 @@ import sys
 from contextlib import closing
 
 from tests import engines
-from tests.bench import agent_list, firehose, first_line, log_latency, page, stats_cost
+from tests.bench import (
+    agent_list,
+    firehose,
+    first_line,
+    idle_streams,
+    log_latency,
+    operation_firehose,
+    operations_at_once,
+    page,
+    stats_cost,
+)
 
 BENCHMARKS = {
     "list": agent_list.run,
@@ -16,6 +26,9 @@ BENCHMARKS = {
     "firehose": firehose.run,
     "stats": stats_cost.run,
     "first-line": first_line.run,
+    "operation-firehose": operation_firehose.run,
+    "operations-at-once": operations_at_once.run,
+    "idle-streams": idle_streams.run,
 }
 
 

@@ -153,13 +153,13 @@ class Viewer:
 
 
 class EngineReader:
-    """docker-py in a process of its own."""
+    """docker-py in a process of its own, with a thread for each of its readers."""
 
-    def __init__(self, product, container, mode):
+    def __init__(self, product, container, mode, *, readers=1):
         command = [sys.executable, "-m", "tests.bench.engine_log"]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
-            [*command, product.engine_url, container.id, mode],
+            [*command, product.engine_url, container.id, mode, str(readers)],
             cwd=ROOT,
             stdin=pipe,
             stdout=pipe,
@@ -169,7 +169,10 @@ class EngineReader:
 
     def stop(self):
         told = json.loads(self._process.communicate(timeout=60)[0])
-        counts = {int(second): count for second, count in told["counts"].items()}
+        #: Of each reader, how many lines it got and when the last of them.
+        self.got = [(sum(each["counts"].values()), each["last_at"]) for each in told["readers"]]
+        # What follows is of the first.
+        counts = {int(second): count for second, count in told["readers"][0]["counts"].items()}
         self.lines = sum(counts.values())
         self.rate = self.lines / told["seconds"]
         self.rates = _whole_seconds(counts)
@@ -177,5 +180,5 @@ class EngineReader:
 
 def _whole_seconds(counts):
     """Lines of each second between the first and the last, which are not whole."""
-    first, *_, last = sorted(counts)
+    first, last = min(counts), max(counts)
     return [counts.get(second, 0) for second in range(first + 1, last)]

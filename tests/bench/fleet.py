@@ -65,6 +65,12 @@ class Caller:
         return content
 
 
+def main_process(product):
+    """The process id of ``manage.py up``."""
+    [process] = product.processes.values()
+    return process.pid
+
+
 def sampled(work, count, *, warm_up=5):
     """Milliseconds that each of so many calls takes."""
     for _ in range(warm_up):

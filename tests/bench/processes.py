@@ -1,4 +1,4 @@
-"""CPU time of processes, as the kernel counts it."""
+"""CPU time and memory of processes, as the kernel counts them."""
 
 import os
 import socket
@@ -22,6 +22,26 @@ def cpu_percent(groups, *, seconds, slice_seconds, after_slice=lambda: None):
         before = now
         after_slice()
     return samples
+
+
+def resident_bytes(pid, *, most=False):
+    """What a process holds in memory; ``most`` since ``forget_most``, or since it began."""
+    name = "VmHWM" if most else "VmRSS"
+    status = Path(f"/proc/{pid}/status").read_text()
+    [line] = [line for line in status.splitlines() if line.startswith(f"{name}:")]
+    return int(line.split()[1]) * 1024
+
+
+def forget_most(pid):
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def descriptors(pid):
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def threads(pid):
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
 def _reading(groups):

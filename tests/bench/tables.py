@@ -1,5 +1,6 @@
 """Figures as people read them: mean, median, p95, sample size, ratio to the baseline."""
 
+import os
 from math import ceil
 from statistics import mean, median
 
@@ -13,6 +14,7 @@ class Table:
     def __init__(self, title, *notes, unit="ms"):
         self._title = title
         self._notes = notes
+        self._load_before = os.getloadavg()[0]
         self._rows = [
             ("what", "n", f"mean {unit}", f"median {unit}", f"p95 {unit}", "against the baseline")
         ]
@@ -25,8 +27,14 @@ class Table:
         widths = [max(map(len, column)) for column in zip(*self._rows, strict=True)]
         rule = "|".join("-" * (width + 2) for width in widths)
         first, *rest = [_line(row, widths) for row in self._rows]
-        print("", f"## {self._title}", "", *self._notes, "", sep="\n")
+        print("", f"## {self._title}", "", *self._notes, self._load, "", sep="\n")
         print(first, f"|{rule}|", *rest, "", sep="\n", flush=True)
+
+    @property
+    def _load(self):
+        """Figures that were taken while others used the machine say little."""
+        before, after = self._load_before, os.getloadavg()[0]
+        return f"Load average of the machine: {before:.1f} before, {after:.1f} after."
 
 
 def _line(row, widths):
@@ -37,9 +45,13 @@ def _line(row, widths):
     return f"| {' | '.join([what, *figures])} |"
 
 
+def megabytes(count):
+    return f"{count / 1e6:.0f} MB"
+
+
 def times_faster(samples, baseline):
     return f"{median(baseline) / median(samples):.1f} times faster"
 
 
 def times_as_long(samples, baseline):
-    return f"{median(samples) / median(baseline):.1f} times as long"
+    return f"{median(samples) / median(baseline):.2f} times as long"
