@@ -1,9 +1,10 @@
-"""PostgreSQL and Redis for tests: servers of the test's own, on loopback, in temporary folders."""
+"""PostgreSQL, Redis and nginx: servers of the test's own, on loopback, in temporary folders."""
 
 import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from contextlib import contextmanager
@@ -87,6 +88,56 @@ def _pings(client):
         return client.ping()
     except redis_client.ConnectionError:
         return False
+
+
+NGINX = """
+daemon off;
+worker_processes 1;
+pid {folder}/pid;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/bodies;
+    proxy_temp_path {folder}/answers;
+    fastcgi_temp_path {folder}/unused1;
+    uwsgi_temp_path {folder}/unused2;
+    scgi_temp_path {folder}/unused3;
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass {url};
+        }}
+    }}
+}}
+"""
+
+
+def nginx_program():
+    """Its path, or None; a package may put it where not everybody's programs are."""
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+
+
+@contextmanager
+def nginx(url):
+    """Run nginx before a server, with what it does by itself, and give its URL."""
+    port = free_port()
+    with _folder("trinity-nginx-") as folder:
+        # Of root's folder its workers would see nothing.
+        folder.chmod(0o755)
+        settings = folder / "nginx.conf"
+        settings.write_text(NGINX.format(folder=folder, port=port, url=url))
+        command = [nginx_program(), "-c", settings, "-e", folder / "errors"]
+        with _running(command, folder, stop=signal.SIGTERM):
+            wait_until(lambda: _listens(port), seconds=30)
+            yield f"http://127.0.0.1:{port}"
+
+
+def _listens(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

@@ -12,6 +12,7 @@ cd "$setup/../.." || exit 1
 . "$setup/python.sh"
 
 has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null; }
+has_nginx() { command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]]; }
 
 # The tests start servers of their own; those of packages that we install are to stay off.
 provide_servers() {
@@ -19,6 +20,7 @@ provide_servers() {
     command -v chromium >/dev/null || missing+=(chromium)
     has_postgres || missing+=(postgresql)
     command -v redis-server >/dev/null || missing+=(redis-server)
+    has_nginx || missing+=(nginx-light)
     # Machines with networks of their own are pretended with these.
     command -v ip >/dev/null || missing+=(iproute2)
     command -v iptables >/dev/null || missing+=(iptables)
@@ -28,8 +30,8 @@ provide_servers() {
         return
     fi
     install_packages "${missing[@]}" || return
-    for service in postgresql redis-server; do
-        if under_systemd && [[ " ${missing[*]} " == *" $service "* ]]; then
+    for service in postgresql redis-server nginx; do
+        if under_systemd && [[ " ${missing[*]} " == *" $service"* ]]; then
             systemctl disable --now "$service" >/dev/null 2>&1
         fi
     done
@@ -61,11 +63,11 @@ if (($#)); then
     "$PYTHON" -m pytest "$@"
     status=$?
 else
-    TRINITY_EVERY_ANSWER=1 "$PYTHON" -m pytest -n 2 --dist loadfile
+    TRINITY_EVERY_ANSWER=1 "$PYTHON" -m pytest -n 3 --dist loadfile
     status=$?
     if has_postgres; then
         say "The tests of agents and operations again, on PostgreSQL"
-        "$PYTHON" -m tests.on_postgres "$PYTHON" -m pytest -n 2 -m "not live" tests/agents tests/operations \
+        "$PYTHON" -m tests.on_postgres "$PYTHON" -m pytest -n 3 -m "not live" tests/agents tests/operations \
             --ignore tests/agents/agent_server || status=$?
     fi
 fi
