@@ -7,6 +7,7 @@ from django.contrib.auth.models import AnonymousUser
 
 from agents.errors import AgentNotFound, MayNotOperate, MayNotOwn
 from agents.models import Agent
+from agents.models.agents import AgentQuerySet
 from trinity import audit
 from trinity.errors import Forbidden, InsufficientScope, TrinityError
 from trinity.identity import require_scope
@@ -16,7 +17,7 @@ Someone = User | AnonymousUser
 
 
 def visible_agent(user: Someone, name: str) -> Agent:
-    agent = Agent.objects.for_list(user).visible_to(user).filter(name=name).first()
+    agent = _named(Agent.objects.visible_to(user), user, name)
     if agent is None:
         # Of a name that nobody uses there is nothing to tell.
         exists = Agent.objects.present().filter(name=name).exists()
@@ -25,8 +26,8 @@ def visible_agent(user: Someone, name: str) -> Agent:
 
 
 def operable_agent(user: Someone, name: str) -> Agent:
-    agent = visible_agent(user, name)
-    if not Agent.objects.operable_by(user).contains(agent):
+    agent = _named(Agent.objects.operable_by(user), user, name)
+    if agent is None:
         raise _refused(user, Scope.OPERATE, name, MayNotOperate())
     return agent
 
@@ -38,14 +39,22 @@ def owned_agent(
     refusal: str = "Only owners can do this",
     scope: Scope = Scope.MANAGE,
 ) -> Agent:
-    agent = visible_agent(user, name)
-    if not Agent.objects.owned_by(user, scope).contains(agent):
+    agent = _named(Agent.objects.owned_by(user, scope), user, name)
+    if agent is None:
         raise _refused(user, scope, name, MayNotOwn(refusal))
     return agent
 
 
+def _named(agents: AgentQuerySet, user: Someone, name: str) -> Agent | None:
+    return agents.for_list(user).filter(name=name).first()
+
+
 def _refused(user: Someone, scope: Scope, name: str, error: Forbidden) -> TrinityError:
-    """Return the error, or another where it is not the person but his token that may not."""
+    """Return the error, or another where it is not the person but his token that may not.
+
+    Raises AgentNotFound for whom there is no such agent.
+    """
+    visible_agent(user, name)
     try:
         if isinstance(user, User):
             require_scope(user, scope)

@@ -129,6 +129,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         self._topics: dict[str, Topic] = {}
         self._pumps: dict[str, LogPump] = {}
         self._seen: dict[int, dict[str, Any]] = {}
+        #: What was told last of each topic that has a snapshot.
+        self._told: dict[str, dict[str, Any]] = {}
         self._recheck: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -215,7 +217,11 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         if topic.group == live.AGENTS:
             await self._tell_changes(topic)
         elif topic.snapshot and (now := await read(self._resolve, topic.name)) and now.snapshot:
-            await self.send(frame(*now.snapshot))
+            await self._tell(now.name, *now.snapshot)
+
+    async def _tell(self, topic: str, event: str, data: dict[str, Any]) -> None:
+        self._told[topic] = data
+        await self.send(frame(event, data))
 
     async def _send_log(self, text: str) -> None:
         await self.send(text)
@@ -224,6 +230,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         topic = self._topics.pop(name, None)
         if topic is None:
             return
+        self._told.pop(name, None)
         if pump := self._pumps.pop(name, None):
             pump.task.cancel()
         for group in _groups_of(topic) - self._groups():
@@ -243,9 +250,14 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
 
     async def _check(self) -> None:
         for name in list(self._topics):
-            if await read(self._resolve, name) is None:
+            told = self._told.get(name)
+            topic = await read(self._resolve, name)
+            if topic is None:
                 await self._unsubscribe(name)
                 await self._refuse(name, "not_found")
+            # What was told while it was read is newer.
+            elif topic.snapshot and told is self._told.get(name) and told != topic.snapshot[1]:
+                await self._tell(name, *topic.snapshot)
         topics = [topic for topic in self._topics.values() if topic.group == live.AGENTS]
         for topic in topics:
             await self._tell_changes(topic)
@@ -303,7 +315,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels sh
         await self.send(frame("engine_state", {"away_since": message["away_since"]}))
 
     async def operation_event(self, message: dict[str, Any]) -> None:
-        await self.send(frame(message["event"], message["data"]))
+        await self._tell(message["topic"], message["event"], message["data"])
 
     async def log_grew(self, message: dict[str, Any]) -> None:
         for name, pump in self._pumps.items():

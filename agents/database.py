@@ -22,6 +22,9 @@ T = TypeVar("T")
 READERS = 4
 # One transaction takes at most so many jobs: the first of them should not wait for a crowd.
 BATCH = 200
+# What a process holds that is stopped in the middle of a transaction, or whose machine is gone,
+# PostgreSQL takes away after this time: another supervisor waits for it. Less than a lease.
+STALLED_MS = 5000
 
 _readers = ThreadPoolExecutor(READERS, "database-reader")
 watch_queue("database-reader", _readers)
@@ -66,6 +69,10 @@ class Writer:
         result: T = await asyncio.wrap_future(job.done)
         return result
 
+    async def confirm(self) -> None:
+        """Raise what forbids to write, before something is done elsewhere."""
+        await self.write(lambda: None)
+
     def close(self) -> None:
         """Finish what is queued and end the thread."""
         self._jobs.put(None)
@@ -86,6 +93,12 @@ class Writer:
         if connection.vendor == "sqlite":
             with connection.cursor() as cursor:
                 cursor.execute(f"PRAGMA synchronous={'FULL' if fully else 'NORMAL'}")
+
+    @staticmethod
+    def _bound() -> None:
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = {STALLED_MS}")
 
     def _gather(self, first: _Job) -> tuple[list[_Job], bool]:
         batch = [first]
@@ -120,6 +133,7 @@ class Writer:
 
     def _transaction(self, batch: list[_Job]) -> list[Any]:
         with transaction.atomic():
+            self._bound()
             if self._guard:
                 self._guard()
             return [job.work() for job in batch]

@@ -84,6 +84,15 @@ class AgentNotRunning(Invalid):
     code = "agent_not_running"
 
 
+class AgentPaused(AgentNotRunning):
+    """Somebody has paused its container on the engine, behind Trinity's back."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"Agent {name} is paused on its engine: resume it there, or restart the agent"
+        )
+
+
 class InvalidRepository(Invalid):
     code = "invalid_repository"
 

@@ -2,14 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 from channels.layers import get_channel_layer
 
+from agents import live
 from agents.database import read
 from agents.output import logs
 from agents.responses import Receive, Scope, Send, admitted, answer_at_once, respond
@@ -20,6 +21,7 @@ from trinity.models import User
 from trinity.poll_tokens import Poller
 
 KEEP_ALIVE_SECONDS = 15.0
+KEEP_ALIVE = b": keep-alive\n\n"
 # A share that was withdrawn ends the stream within this time; a lost wake-up costs as much.
 RECHECK_SECONDS = 3.0
 
@@ -47,13 +49,16 @@ class Followed(Protocol):
 
     @property
     def is_over(self) -> bool:
-        """No line follows those that were stored at the last refresh."""
+        """No line follows those that were stored at the last look."""
+
+    def look(self) -> None:
+        """Look how things stand, in a thread."""
 
     def refresh(self, user: User) -> bool:
-        """Look how things stand, in a thread; False when the user may not see them any more."""
+        """Look likewise; return False when the user may not see them any more."""
 
     def news(self) -> bytes:
-        """What the last refresh found that was not told yet, beside the log's lines."""
+        """What the last look found that was not told yet, beside the log's lines."""
 
     def end(self, seq: int) -> bytes:
         """What comes last, with its number."""
@@ -119,7 +124,7 @@ async def serve(
         # EventSource stops asking after a 204.
         await answer_at_once(send, 204, [], b"")
         return
-    await respond(scope, receive, send, HEADERS, _events(opened))
+    await respond(receive, send, HEADERS, _kept_alive(_events(opened)))
 
 
 def _position(scope: Scope) -> int:
@@ -137,57 +142,83 @@ def event(data: dict[str, Any], seq: int | None = None) -> bytes:
     return f"{identity}data: {json.dumps(data)}\n\n".encode()
 
 
+async def _kept_alive(parts: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """Say that the stream lives where it is quiet for long; an empty part is an occasion."""
+    loop = asyncio.get_running_loop()
+    said_at = loop.time()
+    async with aclosing(parts):
+        async for part in parts:
+            if part or loop.time() - said_at >= KEEP_ALIVE_SECONDS - RECHECK_SECONDS:
+                yield part or KEEP_ALIVE
+                said_at = loop.time()
+
+
 async def _events(opened: _Opened) -> AsyncGenerator[bytes]:
     followed, seq = opened.followed, opened.seq
     loop = asyncio.get_running_loop()
     yield b"retry: 1000\n\n"
+    recheck_at = loop.time() + RECHECK_SECONDS
     async with wake_ups(followed.groups) as wait:
-        while await read(opened.refresh):
+        # Something may have happened since it was found.
+        grown_to: int | None = None
+        while True:
+            # Not for each line: many viewers of a chatty log would cost little else but this.
+            if loop.time() >= recheck_at:
+                if not await read(opened.refresh):
+                    return
+                recheck_at, grown_to = loop.time() + RECHECK_SECONDS, None
+            elif grown_to is None:
+                await read(followed.look)
             if news := followed.news():
                 yield news
-            # A long log takes a while to send: its viewer is looked at again meanwhile.
-            recheck_at = loop.time() + RECHECK_SECONDS
-            while chunk := await logs.cache.after(followed.log_id, seq):
+            while (grown_to is None or seq < grown_to) and (
+                chunk := await logs.cache.after(followed.log_id, seq)
+            ):
                 yield chunk.events
                 seq = chunk.last_seq
+                # A long log takes a while to send: its viewer is looked at again meanwhile.
                 if loop.time() > recheck_at:
                     break
             else:
                 if followed.is_over:
                     yield followed.end(seq + 1)
                     return
-                async for keep_alive in wait():
-                    yield keep_alive
+                grown_to = await wait(recheck_at - loop.time())
+                yield b""
 
 
 @asynccontextmanager
 async def wake_ups(
     groups: Sequence[str],
-) -> AsyncIterator[Callable[[], AsyncIterator[bytes]]]:
-    """Give a wait for the next message of a group, which yields a comment when it gets long."""
+) -> AsyncIterator[Callable[[float], Awaitable[int | None]]]:
+    """Give a wait for the next message of a group, for at most so many seconds.
+
+    It returns the number that a log has grown to when that is all that there is to look at.
+    """
     layer: Any = get_channel_layer()
     channel = await layer.new_channel("stream.")
     woken = asyncio.Event()
+    grown_to, is_news = 0, False
 
     async def hear() -> None:
+        nonlocal grown_to, is_news
         while True:
-            await layer.receive(channel)
+            message = await layer.receive(channel)
+            if message["type"] == live.GREW:
+                grown_to = max(grown_to, message["seq"])
+            else:
+                is_news = True
             woken.set()
 
-    loop = asyncio.get_running_loop()
-    quiet_since = loop.time()
-
-    async def wait() -> AsyncIterator[bytes]:
-        nonlocal quiet_since
+    async def wait(seconds: float) -> int | None:
+        nonlocal is_news
         try:
-            await asyncio.wait_for(woken.wait(), RECHECK_SECONDS)
+            await asyncio.wait_for(woken.wait(), seconds)
         except TimeoutError:
-            if loop.time() - quiet_since >= KEEP_ALIVE_SECONDS - RECHECK_SECONDS:
-                quiet_since = loop.time()
-                yield b": keep-alive\n\n"
-        else:
-            quiet_since = loop.time()
-            woken.clear()
+            return None
+        woken.clear()
+        told, is_news = is_news, False
+        return None if told else grown_to
 
     for group in groups:
         await layer.group_add(group, channel)

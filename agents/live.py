@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 SUPERVISOR = "supervisor"
 AGENTS = "agents"
 STATS = "stats"
+#: The type of the messages of a log's group.
+GREW = "log.grew"
 
 
 def log_group(log_id: int) -> str:
@@ -54,7 +56,7 @@ def announce_from_thread(agent: Agent, event: str) -> None:
 
 
 async def announce_growth(log_id: int, last_seq: int) -> None:
-    await send(log_group(log_id), {"type": "log.grew", "log": log_id, "seq": last_seq})
+    await send(log_group(log_id), {"type": GREW, "log": log_id, "seq": last_seq})
 
 
 def announce_growth_from_thread(log_id: int, last_seq: int) -> None:

@@ -30,8 +30,16 @@ from trinity.models import User
 LOG_LINES = 2000
 OPERATIONS = 10
 AUDIT_EVENTS = 100
-# How the page's own form runs what is typed: shown again as it was typed.
-SHELL = ["sh", "-c"]
+
+
+#: In the order of their tabs; operations show theirs themselves.
+PARTS = ("overview", "operations", "files", "git", "history", "settings")
+FOR_OWNERS = {"settings"}
+
+
+def link(agent: Agent, part: str) -> dict[str, str]:
+    url = reverse(f"agent-{part}", args=[agent.name])
+    return {"name": part, "title": part.title(), "url": url}
 
 
 def signed_in(request: HttpRequest) -> User:
@@ -60,9 +68,8 @@ class AgentPage(LoginRequiredMixin, TemplateView):
     """One part of what there is to see of an agent; all of them have its heading."""
 
     http_method_names = ["get", "head"]
-    #: Also its name in the URL conf, after ``agent-``.
+    #: One of PARTS; also its name in the URL conf, after ``agent-``.
     part = ""
-    owners_only = False
 
     @method_decorator(never_cache)
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -73,28 +80,24 @@ class AgentPage(LoginRequiredMixin, TemplateView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         user = signed_in(self.request)
+        owners_only = self.part in FOR_OWNERS
         try:
-            agent = (owned_agent if self.owners_only else visible_agent)(user, kwargs["name"])
+            agent = (owned_agent if owners_only else visible_agent)(user, kwargs["name"])
         except AgentNotFound as error:
             raise Http404(str(error)) from error
         except Forbidden as error:
             raise PermissionDenied(str(error)) from error
-        owns = self.owners_only or Agent.objects.owned_by(user).contains(agent)
+        owns = owners_only or Agent.objects.owned_by(user).contains(agent)
         heading = {
             "agent": agent,
             "host": agent.host,
             "recreate_needed": recreation.is_needed(agent),
             "owns": owns,
             "may_operate": owns or Agent.objects.operable_by(user).contains(agent),
-            "parts": [part.link(agent) for part in PARTS if owns or not part.owners_only],
+            "parts": [link(agent, part) for part in PARTS if owns or part not in FOR_OWNERS],
             "current": self.part,
         }
         return super().get_context_data(**heading, **self.shown(agent, owns=owns), **kwargs)
-
-    @classmethod
-    def link(cls, agent: Agent) -> dict[str, str]:
-        url = reverse(f"agent-{cls.part}", args=[agent.name])
-        return {"name": cls.part, "title": cls.part.title(), "url": url}
 
     def shown(self, agent: Agent, *, owns: bool) -> dict[str, Any]:
         """What this part shows besides the heading."""
@@ -107,7 +110,6 @@ class Overview(AgentPage):
     def shown(self, agent: Agent, *, owns: bool) -> dict[str, Any]:
         return {
             "log_after": max(0, agent.log.last_seq - LOG_LINES),
-            "shell": SHELL,
             "operations": agent.operations.select_related("requester")[:OPERATIONS],
         }
 
@@ -129,7 +131,6 @@ class History(AgentPage):
 
 class Settings(AgentPage):
     part = "settings"
-    owners_only = True
 
     def shown(self, agent: Agent, *, owns: bool) -> dict[str, Any]:
         return {
@@ -138,9 +139,6 @@ class Settings(AgentPage):
             "disk_choices": DISK_CHOICES,
             "keep_days": settings.TRINITY_KEEP_WORKSPACES_DAYS,
         }
-
-
-PARTS = (Overview, Files, Git, History, Settings)
 
 
 class SignIn(LoginView):

@@ -70,7 +70,7 @@ def _record(agent: Agent, epoch: int, container: Container | None, change: Chang
     status, reason = status_of(container)
     if change is Change.OUT_OF_MEMORY and status == Status.RUNNING:
         reason = "out_of_memory"
-    if status == agent.status and (not reason or status != Status.RUNNING):
+    if _is_known(agent, status, reason):
         return False
     if agent.status == Status.ERROR and status == Status.STOPPED:
         return False  # Why it did not come up tells more than its exit code.
@@ -83,12 +83,21 @@ def _record(agent: Agent, epoch: int, container: Container | None, change: Chang
     return changed
 
 
+def _is_known(agent: Agent, status: Status, reason: str) -> bool:
+    if status != agent.status or status != Status.RUNNING:
+        return status == agent.status
+    if Agent.PAUSED in {reason, agent.status_reason}:
+        return reason == agent.status_reason
+    # That memory ran out stays told, and is told each time.
+    return not reason
+
+
 def status_of(container: Container | None) -> tuple[Status, str]:
     """The status that a container amounts to, and why."""
     if container is None:
         return Status.MISSING, "removed: the container is gone from the engine"
     if container.status is ContainerStatus.RUNNING:
-        return Status.RUNNING, ""
+        return Status.RUNNING, Agent.PAUSED if container.is_paused else ""
     if container.status is ContainerStatus.CREATED:
         return Status.STOPPED, "never started"
     # The engine also says so when an operation ran out of memory long before a clean end.

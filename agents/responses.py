@@ -93,10 +93,9 @@ async def answer_at_once(send: Send, status: int, headers: Headers, body: bytes)
 
 
 async def respond(
-    scope: Scope, receive: Receive, send: Send, headers: Headers, parts: AsyncGenerator[bytes]
+    receive: Receive, send: Send, headers: Headers, parts: AsyncGenerator[bytes]
 ) -> None:
     """Send the parts one by one as they come, until they end or the viewer leaves."""
-    headers = [*headers, *_cors(scope)]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     sending = asyncio.create_task(_send_all(send, parts))
     leaving = asyncio.create_task(disconnected(receive))
@@ -123,8 +122,20 @@ async def disconnected(receive: Receive) -> None:
         pass
 
 
-def _cors(scope: Scope) -> Headers:
+def readable_elsewhere(scope: Scope, send: Send) -> Send:
+    """Let pages of the listed origins read what is sent, a refusal too; never with cookies.
+
+    A browser takes an answer that its page may not read for a lost connection: EventSource
+    would ask again for ever, also after the 204 that tells it to stop.
+    """
     origin = dict(scope["headers"]).get(b"origin", b"")
     if origin.decode("latin-1") not in settings.TRINITY_ALLOWED_ORIGINS:
-        return []
-    return [(b"access-control-allow-origin", origin), (b"vary", b"origin")]
+        return send
+    allowed = [(b"access-control-allow-origin", origin), (b"vary", b"origin")]
+
+    async def send_allowed(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], *allowed]}
+        await send(message)
+
+    return send_allowed

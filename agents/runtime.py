@@ -78,7 +78,8 @@ class Container:
     exit_code: int | None = None
     out_of_memory: bool = False
     started_at: datetime | None = None
-    finished_at: datetime | None = None
+    #: It runs, but is given no time, until somebody resumes it by hand.
+    is_paused: bool = False
     #: Of its first process, in the namespace of the host; None where it cannot be seen.
     pid: int | None = None
 
@@ -88,6 +89,8 @@ class Change(StrEnum):
 
     STARTED = "started"
     STOPPED = "stopped"
+    PAUSED = "paused"
+    RESUMED = "resumed"
     REMOVED = "removed"
     OUT_OF_MEMORY = "out_of_memory"
     OTHER = "other"
@@ -137,8 +140,6 @@ class ContainerRuntime(Protocol):
     def check(self) -> None:
         """Raise unless the engine answers within 3 s; what a verb asks before it starts."""
         ...
-
-    def has_image(self, image: str) -> bool: ...
 
     def create(self, spec: ContainerSpec) -> str:
         """Return the id of a new container, or of the one that an earlier attempt has made.

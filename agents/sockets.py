@@ -5,6 +5,7 @@ place of the socket would lead to a neighbour's socket, or to the engine's.
 """
 
 import os
+import secrets
 import socket
 import stat
 import subprocess
@@ -41,6 +42,39 @@ def remake_run_directory(path: Path, key: str) -> None:
         path.chmod(0o777)
     except OSError as error:
         raise StartFailed(f"The data directory cannot be written: {error.strerror}") from error
+
+
+def make_run_directory(path: Path, key: str) -> None:
+    """Make sure of the directory and its key, and leave whatever else is there.
+
+    For one whose container may run already, because somebody else has started it meanwhile.
+    Raises StartFailed when the disk does not take it.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.chmod(0o700)
+        path.mkdir(exist_ok=True)
+        path.chmod(0o777)
+        directory = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            _give_key(directory, key)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        raise StartFailed(f"The data directory cannot be written: {error.strerror}") from error
+
+
+def _give_key(directory: int, key: str) -> None:
+    """Put the whole key in its place at once; it is the same as any that was there."""
+    draft = f"{KEY_NAME}.{secrets.token_hex(8)}"
+    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, dir_fd=directory)
+    try:
+        os.write(file, f"{key}\n".encode())
+        os.fchmod(file, 0o444)
+        # Follows no link, whatever a container has put there.
+        os.replace(draft, KEY_NAME, src_dir_fd=directory, dst_dir_fd=directory)
+    finally:
+        os.close(file)
 
 
 def remove_run_directory(path: Path) -> None:

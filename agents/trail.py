@@ -72,7 +72,7 @@ async def _answer(
         (b"x-content-type-options", b"nosniff"),
         (b"cache-control", b"private"),
     ]
-    await respond(scope, receive, send, headers, _text(events))
+    await respond(receive, send, headers, _text(events))
 
 
 async def _text(events: Events) -> AsyncGenerator[bytes]:

@@ -10,12 +10,12 @@ from django.utils import timezone
 from agents import control, engine, live, network, reconcile
 from agents.database import Writer, read
 from agents.errors import EngineRefused, EngineUnavailable
-from agents.figures.disk import DiskWatch
+from agents.figures.disk import DiskWatch, Sizes
 from agents.figures.sampler import Sampler
 from agents.models import Agent, Host
 from agents.output.followers import LogFollowers
 from agents.reconcile import OUTAGE_MARGIN, Observed
-from agents.runtime import Change, get_runtime
+from agents.runtime import Change, Container, get_runtime
 from trinity.errors import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,10 @@ AGAIN_SECONDS = 0.3
 
 
 class Watch:
-    """``on_status`` is called for each agent whose status was found changed."""
+    """``on_status`` is called for each agent whose status was found changed.
+
+    ``on_sizes`` is called with what all of the installation takes of the disk.
+    """
 
     def __init__(
         self,
@@ -38,13 +41,14 @@ class Watch:
         epoch: int,
         writer: Writer,
         on_status: Callable[[Agent], Awaitable[None]],
+        on_sizes: Callable[[Sizes], Awaitable[None]],
     ) -> None:
         self._host = host
         self._epoch = epoch
         self._on_status = on_status
         self._followers = LogFollowers(writer)
         self._sampler = Sampler(writer)
-        self._disk = DiskWatch(host, writer, on_status)
+        self._disk = DiskWatch(host, writer, on_status, on_sizes)
         self._is_first = True
         self._finishing: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -122,6 +126,7 @@ class Watch:
             engine_id=description.id,
             cpus=description.cpus,
             memory_bytes=description.memory_bytes,
+            epoch=self._epoch,
         )
         down = [observed.agent for observed in seen if observed.changed] if is_first else []
         if away_since:
@@ -133,7 +138,7 @@ class Watch:
                 self._spawn(self._finish(agent))
 
     async def _record_away(self, error: BaseException) -> None:
-        if await read(self._host.record_away, str(error)):
+        if await read(self._host.record_away, str(error), epoch=self._epoch):
             logger.warning("%s", error)
             message = {"type": "engine.state", "away_since": timezone.now().isoformat()}
             await live.send(live.AGENTS, message)
@@ -162,7 +167,7 @@ class Watch:
         self._sampler.saw(agent, observed.container)
         if observed.container is not None:
             self._followers.follow(agent)
-            if not agent.verb and observed.container.pid and not self._host.report_only_since:
+            if not agent.verb and _answers(observed.container) and not self._host.report_only_since:
                 self._spawn(engine.do(reconcile.hand_over, agent))
         if observed.changed:
             await live.announce_status(agent)
@@ -199,3 +204,7 @@ class Watch:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             logger.error("Reconciling failed", exc_info=error)
+
+
+def _answers(container: Container) -> bool:
+    return container.pid is not None and not container.is_paused

@@ -174,11 +174,28 @@ class AgentServer:
     def __init__(self, connect: Callable[[], socket.socket], key: str) -> None:
         self._connect = connect
         self._key = key
+        #: What the operation that was started last writes, from its beginning.
+        self._kept: tuple[str, asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def start(self, operation: str, epoch: int, spec: dict[str, Any]) -> str:
-        """Start the operation, once however often it is asked; return ``running|finished``."""
-        answer = await self._call(verb="start", id=operation, epoch=epoch, spec=spec)
+        """Start the operation, once however often it is asked; return ``running|finished``.
+
+        What it writes follows on the same connection, which is kept for ``attach``: another one
+        would take as long as a short program. Servers of older images close it instead.
+        """
+        asked = {"verb": "start", "id": operation, "epoch": epoch, "spec": spec, "follow": 0}
+        answer, reader, writer = await self._asked(asked)
+        self._close_kept()
+        if answer.get("follows") is True:
+            self._kept = operation, reader, writer
+        else:
+            writer.close()
         return str(answer.get("state"))
+
+    def _close_kept(self) -> None:
+        if self._kept:
+            self._kept[2].close()
+        self._kept = None
 
     async def signal(self, operation: str, epoch: int, **fields: Any) -> None:
         await self._call(verb="signal", id=operation, epoch=epoch, **fields)
@@ -195,12 +212,13 @@ class AgentServer:
             raise AgentUnavailable("The agent server names no operations") from error
 
     async def attach(self, operation: str, offset: int) -> AsyncGenerator[list[Record]]:
-        """Yield what was written from an offset on, in batches as it comes; END is the last."""
-        reader, writer = await self._open()
+        """Yield what was written from an offset on, in batches as it comes; END is the last.
+
+        An empty batch says that the server is there, before it has anything to give.
+        """
+        reader, writer = await self._attached(operation, offset)
         try:
-            await self._request(
-                reader, writer, {"verb": "attach", "id": operation, "offset": offset}
-            )
+            yield []
             async with aclosing(_records(reader)) as batches:
                 async for batch in batches:
                     yield batch
@@ -208,6 +226,17 @@ class AgentServer:
             raise AgentUnavailable("The agent server went away") from error
         finally:
             writer.close()
+
+    async def _attached(
+        self, operation: str, offset: int
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._kept and self._kept[0] == operation and not offset:
+            (_, reader, writer), self._kept = self._kept, None
+        else:
+            self._close_kept()
+            asked = {"verb": "attach", "id": operation, "offset": offset}
+            _, reader, writer = await self._asked(asked)
+        return reader, writer
 
     @asynccontextmanager
     async def conversation(
@@ -224,13 +253,22 @@ class AgentServer:
             writer.close()
 
     async def _call(self, **request: Any) -> dict[str, Any]:
+        answer, _, writer = await self._asked(request)
+        writer.close()
+        return answer
+
+    async def _asked(
+        self, request: dict[str, Any]
+    ) -> tuple[dict[str, Any], asyncio.StreamReader, asyncio.StreamWriter]:
+        """Return the answer, and the connection, which is the caller's to close."""
         reader, writer = await self._open()
         try:
-            return await self._request(reader, writer, request)
-        except (OSError, TimeoutError) as error:
-            raise AgentUnavailable("The agent server does not answer") from error
-        finally:
+            return await self._request(reader, writer, request), reader, writer
+        except BaseException as error:
             writer.close()
+            if isinstance(error, OSError):
+                raise AgentUnavailable("The agent server does not answer") from error
+            raise
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         connection = await self._connection()

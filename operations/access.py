@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from agents.access import operable_agent
 from operations.errors import OperationNotFound
 from operations.models import Operation
 from trinity import audit
@@ -19,6 +20,13 @@ def visible_operation(user: User | Poller, operation_id: UUID) -> Operation:
         if Operation.objects.filter(pk=operation_id).exists():
             audit.denied(audit.Actor.of(user), "see", "operation", str(operation_id), error)
         raise error
+    return operation
+
+
+def repeatable_operation(user: User, operation_id: UUID) -> Operation:
+    """One whose request the user may make anew: who asked for it before does not matter."""
+    operation = visible_operation(user, operation_id)
+    operable_agent(user, operation.agent.name)
     return operation
 
 

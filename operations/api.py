@@ -14,8 +14,8 @@ from agents import access
 from agents.api.observations import PositionShape
 from agents.models import Agent
 from agents.output import logs
-from operations import chat, queue, requests
-from operations.access import cancelable_operation, visible_operation
+from operations import again, chat, queue, requests
+from operations.access import cancelable_operation, repeatable_operation, visible_operation
 from operations.errors import NotSupported
 from operations.models import Operation
 from operations.reports import (
@@ -146,6 +146,7 @@ class TailShape(serializers.Serializer[Any]):
 
 
 class AfterShape(serializers.Serializer[Any]):
+    q = Text(required=False, max_length=200)
     after = serializers.IntegerField(required=False, default=0, min_value=0)
     limit = serializers.IntegerField(
         required=False, default=PAGE_LINES, min_value=1, max_value=PAGE_LINES
@@ -170,6 +171,21 @@ class CancelView(ApiView):
         operation = cancelable_operation(caller_of(request), operation_id)
         requests.cancel(operation, actor_of(request))
         return Response(status=204)
+
+
+class AgainShape(serializers.Serializer[Any]):
+    env = text_map(required=False, allow_null=True)
+
+
+class AgainView(ApiView):
+    @answers(OperationCreated, 400, 409, 429, status=202)
+    @creates()
+    @takes(AgainShape)
+    def post(self, request: Request, body: Body, operation_id: UUID) -> Response:
+        """A new operation with the same request, asked for by who calls."""
+        operation = repeatable_operation(user_of(request), operation_id)
+        made = again.run_again(operation, actor_of(request), body.get("env"))
+        return Response(created(made), status=202)
 
 
 class ChatShape(serializers.Serializer[Any]):
@@ -197,13 +213,27 @@ class LogsView(ApiView):
     def get(self, request: Request, operation_id: UUID) -> Response:
         query = self.query(AfterShape)
         operation = visible_operation(caller_of(request), operation_id)
-        lines = logs.lines_after(operation.log_id, query["after"], query["limit"])
+        after, limit, wanted = query["after"], query["limit"], query.get("q")
+        if wanted:
+            lines, last_seq = logs.search_after(operation.log_id, wanted, after, limit)
+        else:
+            lines = logs.lines_after(operation.log_id, after, limit)
+            last_seq = lines[-1][0] if lines else after
         told: Lines = {
             "lines": [{"seq": seq, "text": text} for seq, text in lines],
-            "next": lines[-1][0] if lines else query["after"],
+            "next": last_seq,
             "truncated": operation.log.truncated,
         }
         return Response(told)
+
+
+class LogFileView(ApiView):
+    takes_poll_tokens = True
+
+    @answers(str, media_type="text/plain")
+    def get(self, request: Request, operation_id: UUID) -> Response:
+        """The whole log as an attachment."""
+        raise MethodNotAllowed("GET")  # Never here: ``operations.log_file`` answers it.
 
 
 class StreamView(ApiView):
@@ -220,6 +250,8 @@ urlpatterns = [
     path("api/v1/operations", OperationsView.as_view()),
     path("api/v1/operations/<uuid:operation_id>", OperationView.as_view()),
     path("api/v1/operations/<uuid:operation_id>/cancel", CancelView.as_view()),
+    path("api/v1/operations/<uuid:operation_id>/run-again", AgainView.as_view()),
     path("api/v1/operations/<uuid:operation_id>/logs", LogsView.as_view()),
+    path("api/v1/operations/<uuid:operation_id>/logs/download", LogFileView.as_view()),
     path("api/v1/operations/<uuid:operation_id>/stream", StreamView.as_view()),
 ]

@@ -169,6 +169,5 @@ async def _ended(operation_id: UUID) -> bool:
         while not await read(ended.exists):
             if loop.time() >= give_up_at:
                 return False
-            async for _ in wait():
-                pass
+            await wait(events.RECHECK_SECONDS)
     return True

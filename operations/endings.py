@@ -52,4 +52,5 @@ def _message(operation: Operation) -> dict[str, Any]:
     # These alone: a full refresh would drop the agent, and load it again outside a thread.
     operation.refresh_from_db(fields=["status", "exit_code", "error", "summary"])
     data = status_event(operation)
-    return {"type": "operation.event", "event": "operation_status", "data": data}
+    topic = f"operation:{operation.pk}"
+    return {"type": "operation.event", "topic": topic, "event": "operation_status", "data": data}

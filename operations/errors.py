@@ -1,5 +1,7 @@
 """Errors about operations."""
 
+from collections.abc import Sequence
+
 from trinity.errors import Conflict, Invalid, NotFound, TooMany, Unavailable
 
 
@@ -15,6 +17,18 @@ class Finished(Conflict):
 
     def __init__(self) -> None:
         super().__init__("The operation has finished")
+
+
+class EnvironmentNotKept(Conflict):
+    """An environment is erased at the end of its operation: it may hold secrets."""
+
+    code = "environment_not_kept"
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(
+            f"It ran with {', '.join(names)} in its environment, whose values are not kept: "
+            "give them again as env, or an empty env to run without"
+        )
 
 
 class NotSupported(Invalid):

@@ -1,15 +1,18 @@
 """Server-sent events of an operation: its log from a number on, its states, its end."""
 
 from typing import Any
+from uuid import UUID
 
 from agents import events, live
 from agents.events import event
 from agents.responses import Receive, Scope, Send
 from operations.access import visible_operation
 from operations.endings import operation_group
-from operations.models import Operation
+from operations.models import Operation, OperationQuerySet
 from trinity.models import User
 from trinity.poll_tokens import Poller
+
+UNFINISHED = {Operation.Status.STARTING, Operation.Status.PROCESSING}
 
 
 async def operation_stream(scope: Scope, receive: Receive, send: Send) -> None:
@@ -20,34 +23,53 @@ async def operation_stream(scope: Scope, receive: Receive, send: Send) -> None:
 class OperationEvents:
     """What is told of one operation beside its lines."""
 
-    def __init__(self, operation: Operation) -> None:
-        self._operation = operation
+    def __init__(self, operation_id: UUID, log_id: int, status: str, exit_code: int | None) -> None:
+        self._id, self._status, self._exit_code = operation_id, status, exit_code
         self._told_status = ""
-        self.log_id = operation.log_id
-        self.groups = (live.log_group(operation.log_id), operation_group(operation.pk))
+        self.log_id = log_id
+        self.groups = (live.log_group(log_id), operation_group(operation_id))
 
     @classmethod
     def find(cls, user: User | Poller, arguments: dict[str, Any]) -> "OperationEvents":
-        return cls(visible_operation(user, arguments["operation_id"]))
+        operation_id = arguments["operation_id"]
+        # Four columns: many are opened just when their operations begin, and would hold them up.
+        fields = ("pk", "log_id", "status", "exit_code")
+        if found := _one(Operation.objects.visible_to(user), operation_id, *fields):
+            return cls(*found)
+        # Raises, and records the refusal.
+        operation = visible_operation(user, operation_id)
+        return cls(operation.pk, operation.log_id, operation.status, operation.exit_code)
 
     @property
     def is_over(self) -> bool:
         # Recorded together with the last line.
-        return self._operation.is_finished
+        return self._status not in UNFINISHED
+
+    def look(self) -> None:
+        self._look_among(Operation.objects.all())
 
     def refresh(self, user: User | Poller) -> bool:
-        found = Operation.objects.visible_to(user).filter(pk=self._operation.pk).first()
-        self._operation = found or self._operation
+        return self._look_among(Operation.objects.visible_to(user))
+
+    def _look_among(self, operations: OperationQuerySet) -> bool:
+        found = _one(operations, self._id, "status", "exit_code")
+        if found:
+            self._status, self._exit_code = found
         return found is not None
 
     def news(self) -> bytes:
-        status = self._operation.status
+        status = self._status
         if status == self._told_status or self.is_over:
             return b""
         self._told_status = status
         return event({"type": "status", "status": status})
 
     def end(self, seq: int) -> bytes:
-        status, exit_code = self._operation.status, self._operation.exit_code
+        status, exit_code = self._status, self._exit_code
         end = {"type": "end", "status": status, "exit_code": exit_code}
         return event({"type": "status", "status": status}) + event(end, seq)
+
+
+def _one(operations: OperationQuerySet, operation_id: UUID, *fields: str) -> tuple[Any, ...] | None:
+    found = operations.filter(pk=operation_id).order_by().values_list(*fields)
+    return next(iter(found), None)

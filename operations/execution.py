@@ -13,16 +13,16 @@ from typing import Any
 
 from agents import activities, live
 from agents.database import Writer, read
-from agents.errors import AgentUnavailable, EngineUnavailable, LeaseLost
-from agents.models import Activity, Log
+from agents.errors import AgentPaused, AgentUnavailable, EngineUnavailable, LeaseLost
+from agents.models import Activity, Host
 from agents.output import logs
 from agents.output.lines import LineSplitter
 from agents.output.pacing import Paced
-from agents.wire import AgentServer, Kind, Record, Refused, decode, said
+from agents.wire import ANSWER_SECONDS, AgentServer, Kind, Record, Refused, decode, said
 from operations import collecting, endings, results
 from operations.isolated import OneShot
 from operations.models import Operation
-from operations.places import Broken, InAgent, Place
+from operations.places import Broken, InAgent, Place, Returning
 from operations.queue import ENGINE_AWAY, ENGINE_PATIENCE
 from trinity.encryption import unseal
 from trinity.errors import Unavailable
@@ -32,8 +32,9 @@ logger = logging.getLogger(__name__)
 Status, Error = Operation.Status, Operation.Error
 
 LOG_BYTES = 10_000_000
-# More than the log takes, so that the cap is found here and not in the middle of a line.
-SPOOL_BYTES = LOG_BYTES + 64 * 1024
+# So that the cap is always found here, to the byte: of what was printed, at most half does not
+# become text (the carriage returns that end empty lines).
+SPOOL_BYTES = 2 * LOG_BYTES + 64 * 1024
 GRACE_SECONDS = 10
 RETRY_SECONDS = 0.5
 # A container that runs but whose server stays silent for so long has lost its operation.
@@ -43,63 +44,80 @@ _ERRORS = {"timeout": Error.TIMEOUT, "start_failed": Error.START_FAILED, "lost":
 
 
 class Execution:
-    """One operation, from wherever it stands to its end."""
+    """One operation, from wherever it stands to its end; it comes with its agent, host and log."""
 
     def __init__(self, operation: Operation, epoch: int, writer: Writer) -> None:
         self._operation = operation
         self._id = str(operation.pk)
         self._epoch = epoch
         self._writer = writer
-        self._place: Place = (OneShot if operation.is_isolated else InAgent)(operation, epoch)
+        self.place: Place = (OneShot if operation.is_isolated else InAgent)(operation, epoch)
         self._unreachable_since: float | None = None
+        self._silent_seconds = 0.0
+        self._was_heard = False
 
     @property
     def _server(self) -> AgentServer:
-        return self._place.server
+        return self.place.server
 
     async def run(self) -> None:
-        log = await read(Log.objects.get, pk=self._operation.log_id)
-        self._offset: int = log.cursor.get("offset", 0)
-        rests = map(b64decode, log.cursor.get("rests", ["", ""]))
+        cursor = self._operation.log.cursor
+        self._offset: int = cursor.get("offset", 0)
+        rests = map(b64decode, cursor.get("rests", ["", ""]))
         self._stdout, self._stderr = map(LineSplitter, rests)
         try:
             await self._drive()
         except Broken as error:
-            try:
-                await self._finish(error.status, error=error.error, summary=str(error))
-            finally:
-                # What cannot be cleared now is swept later.
-                with suppress(Unavailable, Refused):
-                    await self._place.clear()
+            await self._finish(error.status, error=error.error, summary=str(error))
+            # Only once that is recorded: who was stopped for a while, and woke up without the
+            # lease, must not take away what another drives. What cannot be cleared is swept later.
+            with suppress(Unavailable, Refused):
+                await self.place.clear()
 
     async def _drive(self) -> None:
         loop = asyncio.get_running_loop()
-        silent_since = loop.time()
         while True:
-            offset = self._offset
+            tried_at = loop.time()
             try:
-                await self._place.prepare()
-                self._unreachable_since = None
+                await self.place.prepare()
                 await self._start()
+                self._unreachable_since = None
                 await self._follow()
             except EngineUnavailable as error:
                 await self._check_patience(error)
-                silent_since = loop.time()
+                self._silent_seconds = 0.0
+            except (AgentPaused, Returning):
+                self._silent_seconds = 0.0
             except AgentUnavailable as error:
-                if self._offset != offset:
-                    silent_since = loop.time()
-                if loop.time() - silent_since > SILENCE_SECONDS:
-                    raise self._silence(error) from error
+                if await read(self._is_engine_away):
+                    # The containers may be down with it, or with their host, and come back.
+                    await self._check_patience(error)
+                    self._silent_seconds = 0.0
+                else:
+                    self._check_silence(error, loop.time() - tried_at)
             else:
                 return
             await asyncio.sleep(RETRY_SECONDS)
 
-    def _silence(self, error: AgentUnavailable) -> Broken:
+    def _check_silence(self, error: AgentUnavailable, seconds: float) -> None:
+        if self._was_heard:
+            # Also if it had nothing to say: that silence was its program's.
+            self._was_heard, self._silent_seconds = False, 0.0
+            return
+        # No attempt counts for more: this process may have been stopped in its middle.
+        self._silent_seconds += RETRY_SECONDS + min(seconds, ANSWER_SECONDS)
+        if self._silent_seconds <= SILENCE_SECONDS:
+            return
         # In an agent it may have begun, with an answer that never came.
         is_unbegun = self._operation.is_isolated and self._operation.status == Status.STARTING
-        return Broken(str(error), error=Error.START_FAILED if is_unbegun else Error.LOST)
+        kind = Error.START_FAILED if is_unbegun else Error.LOST
+        raise Broken(str(error), error=kind) from error
 
-    async def _check_patience(self, error: EngineUnavailable) -> None:
+    def _is_engine_away(self) -> bool:
+        away = Host.objects.filter(pk=self._operation.agent.host_id, away_since__isnull=False)
+        return away.exists()
+
+    async def _check_patience(self, error: EngineUnavailable | AgentUnavailable) -> None:
         """Let what has not begun wait for the engine no longer than is of use to anybody.
 
         What has begun waits on: its container may be there with all that it printed.
@@ -143,7 +161,7 @@ class Execution:
     async def _follow(self) -> None:
         if self._operation.is_finished:
             # The end was stored by an earlier attempt, and could not be told.
-            await self._place.clear()
+            await self.place.clear()
             return
         try:
             async with aclosing(self._chunks()) as chunks:
@@ -153,10 +171,16 @@ class Execution:
             raise Broken(str(error)) from error
 
     async def _chunks(self) -> AsyncGenerator[list[Record]]:
-        batches = self._server.attach(self._id, self._offset)
+        batches = self._heard(self._server.attach(self._id, self._offset))
         async with aclosing(Paced(batches, lambda record: record.size).chunks()) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+    async def _heard(self, batches: AsyncGenerator[list[Record]]) -> AsyncGenerator[list[Record]]:
+        async with aclosing(batches):
+            async for batch in batches:
+                self._was_heard = True
+                yield batch
 
     async def _store(self, records: list[Record]) -> None:
         lines: list[logs.Line] = []
@@ -167,15 +191,18 @@ class Execution:
                 is_stderr = record.kind is Kind.STDERR
                 splitter = self._stderr if is_stderr else self._stdout
                 lines += ((is_stderr, line) for line in splitter.feed(record.payload))
-        if end:
-            await self._store_end(lines, end)
-        else:
+        # Also those that come with the end: to collect what it left behind may take a while.
+        # Where no line is whole yet nothing is recorded, so that a progress bar costs no writes:
+        # whoever comes after us reads from where the last line ended.
+        if lines:
             await self._writer.write(lambda: self._append(lines))
             await self._announce_growth()
+        if end:
+            await self._store_end(end)
 
-    async def _store_end(self, lines: list[logs.Line], end: Record) -> None:
+    async def _store_end(self, end: Record) -> None:
         rests = ((False, self._stdout.finish()), (True, self._stderr.finish()))
-        lines += [(is_stderr, line) for is_stderr, rest in rests for line in rest]
+        lines = [(is_stderr, line) for is_stderr, rest in rests for line in rest]
         outcome = results.decided(_outcome(end.payload), end.payload)
         is_cut = _is_cut(end.payload)
 
@@ -187,13 +214,13 @@ class Execution:
         async with collecting.collected(self._server, self._operation) as taken:
             outcome |= taken | {"notes": [*outcome.get("notes", []), *taken["notes"]]}
             # After the files were taken: to be sure, the place may have to go.
-            outcome = await self._place.judge(outcome)
+            outcome = await self.place.judge(outcome)
             ended = await self._writer.write(write, durable=True)
         await self._announce_growth()
         await endings.announce(self._operation)
         await activities.announce_all(ended)
         # Only now: until the end is committed, the agent's copy is the only one.
-        await self._place.clear()
+        await self.place.clear()
 
     def _append(self, lines: list[logs.Line], *, is_cut: bool = False) -> None:
         rests = [b64encode(splitter.rest).decode() for splitter in (self._stdout, self._stderr)]

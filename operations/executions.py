@@ -4,24 +4,37 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ObjectDoesNotExist
+from django.db.models import Q
 
 from agents import activities, containers
 from agents.database import Writer, read
-from agents.errors import AgentUnavailable, LeaseLost
+from agents.errors import AgentUnavailable, EngineRefused, LeaseLost
+from agents.figures.disk import Sizes
 from agents.models import Agent
-from agents.wire import Refused
+from agents.wire import AgentServer, Refused
 from operations import endings, queue
 from operations.execution import RETRY_SECONDS, Execution
 from operations.isolated import Sweep
 from operations.models import Operation
+from trinity.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
+FORGET_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Operations that have a place: those to begin, and those whose end is asked for."""
+
+    new: list[Operation]
+    canceled: list[UUID]
 
 
 class Executions:
@@ -39,47 +52,74 @@ class Executions:
     def wake(self) -> None:
         self._wake.set()
 
+    async def bound_disk(self, sizes: Sizes) -> None:
+        """End those that take too much of the disk in a place of their own."""
+        for execution in list(self._running.values()):
+            # What fails now is tried with the next look.
+            with suppress(Unavailable, EngineRefused, LeaseLost, Refused):
+                await execution.place.bound_disk(sizes)
+
     async def run(self) -> None:
         try:
-            self._spawn(self._forget_finished())
-            self._spawn(Sweep(self._host_id, self._epoch).run())
-            while True:
-                self._wake.clear()
-                await self._look()
-                # Not wait_for, which in Python 3.11 loses a cancellation that comes with the wake.
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_SECONDS):
-                        await self._wake.wait()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._forget_finished())
+                tasks.create_task(Sweep(self._host_id, self._epoch).run())
+                tasks.create_task(self._keep_looking())
         finally:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _look(self) -> None:
-        await self._admit()
+    async def _keep_looking(self) -> None:
+        while True:
+            is_woken = self._wake.is_set()
+            self._wake.clear()
+            await self._look(is_woken=is_woken)
+            # Not wait_for, which in Python 3.11 loses a cancellation that comes with the wake.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._wake.wait()
+
+    async def _look(self, *, is_woken: bool) -> None:
         # One that ends while they are read is among them, and must not begin again.
         before = set(self._running)
-        for operation in await read(self._placed):
-            if operation.pk not in before and operation.pk not in self._running:
-                self._begin(operation)
-            if operation.cancel_requested_at and operation.pk not in self._canceled:
-                self._canceled.add(operation.pk)
-                self._spawn(self._cancel(operation.pk))
+        ended, placed = await self._places_given(before, is_woken=is_woken)
+        for operation in placed.new:
+            self._begin(operation)
+        for operation_id in set(placed.canceled) - self._canceled:
+            self._canceled.add(operation_id)
+            self._spawn(self._cancel(operation_id))
+        for each in ended:
+            await endings.announce(each.operation)
+            await activities.announce_all(each.activities)
 
-    async def _admit(self) -> None:
-        if not await read(queue.has_waiting, self._host_id):
-            return
-        for ended in await self._writer.write(lambda: queue.admit(self._host_id)):
-            await endings.announce(ended.operation)
-            await activities.announce_all(ended.activities)
+    async def _places_given(
+        self, known: set[UUID], *, is_woken: bool
+    ) -> tuple[list[queue.Ended], Placed]:
+        # Who is woken finds somebody waiting as a rule; who only looks must not write.
+        if not is_woken and (placed := await read(self._placed_if_none_waits, known)) is not None:
+            return [], placed
+        # In one go: each hop to a thread delays an operation's first line.
+        return await self._writer.write(lambda: self._admit(known))
 
-    def _placed(self) -> list[Operation]:
+    def _placed_if_none_waits(self, known: set[UUID]) -> Placed | None:
+        return None if queue.has_waiting(self._host_id) else self._placed(known)
+
+    def _admit(self, known: set[UUID]) -> tuple[list[queue.Ended], Placed]:
+        return queue.admit(self._host_id), self._placed(known)
+
+    def _placed(self, known: set[UUID]) -> Placed:
         mine = Operation.objects.placed().filter(
             agent__host=self._host_id,
             # They may go on in containers that are another's to speak with.
             agent__host__report_only_since=None,
         )
-        return list(mine.select_related("agent__host").order_by("created_at"))
+        news = mine.filter(~Q(pk__in=known) | Q(cancel_requested_at__isnull=False))
+        rows = news.select_related("agent__host", "log").order_by("created_at")
+        return Placed(
+            [each for each in rows if each.pk not in known],
+            [each.pk for each in rows if each.cancel_requested_at],
+        )
 
     def _begin(self, operation: Operation) -> None:
         execution = Execution(operation, self._epoch, self._writer)
@@ -98,13 +138,25 @@ class Executions:
             self._canceled.discard(operation_id)
 
     async def _forget_finished(self) -> None:
-        """Have the spools removed of those that ended just before their supervisor did."""
-        for agent in await read(self._running_agents):
-            server = containers.server_of(agent)
-            with suppress(AgentUnavailable, Refused):
-                kept = await server.operations()
-                for operation_id in await read(_finished, kept):
-                    await server.forget(str(operation_id), self._epoch)
+        """Have the spools removed that were left by a supervisor's end, or a silent server.
+
+        Also ends what goes on there though it has been given up here.
+        """
+        while True:
+            for agent in await read(self._running_agents):
+                with suppress(AgentUnavailable, Refused):
+                    await self._forget_finished_of(containers.server_of(agent))
+            await asyncio.sleep(FORGET_SECONDS)
+
+    async def _forget_finished_of(self, server: AgentServer) -> None:
+        for operation_id in await read(_finished, await server.operations()):
+            try:
+                await server.forget(str(operation_id), self._epoch)
+            except Refused as error:
+                if error.code != "running":
+                    raise
+                # Its end is there to be forgotten next time.
+                await server.signal(str(operation_id), self._epoch, signal="KILL")
 
     def _running_agents(self) -> list[Agent]:
         running = Agent.objects.acted_on().filter(host=self._host_id, status=Agent.Status.RUNNING)

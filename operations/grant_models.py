@@ -17,7 +17,6 @@ from operations.signatures import ADDRESS, ZERO_ADDRESS, is_mistyped
 if TYPE_CHECKING:
     from datetime import datetime
 
-TEXTS = 1000
 LONGEST_SECONDS = 7 * 86_400
 
 

@@ -18,6 +18,7 @@ from django.conf import settings
 
 from agents import containers, engine, network, sockets
 from agents.errors import (
+    AgentPaused,
     AgentUnavailable,
     ContainerMissing,
     EngineRefused,
@@ -25,7 +26,8 @@ from agents.errors import (
     LeaseLost,
     StartFailed,
 )
-from agents.limits import cpus, memory_bytes
+from agents.figures.disk import Sizes
+from agents.limits import cpus, disk_bytes, memory_bytes, memory_text
 from agents.models import Host
 from agents.runtime import Container, ContainerSpec, ContainerStatus, Limits, Network, get_runtime
 from agents.wire import AgentServer
@@ -45,6 +47,7 @@ SWEEP_SECONDS = 20.0
 # Who drives the operation removes them at once; this is for what he left.
 GRACE_SECONDS = 60.0
 OUT_OF_MEMORY = "The operation took more memory than its limit"
+DISK_FULL = "The operation took {} of the disk, more than the {} of its agent: it was ended"
 
 
 class OneShot:
@@ -57,6 +60,7 @@ class OneShot:
         self._container_id = ""
         self._is_revived = False
         self._ran_out_of_memory = False
+        self._disk_excess = ""
         key = containers.derived_key(f"operation-server:{operation.pk}")
         self._key = key
         self.server = AgentServer(self._connect, key)
@@ -67,10 +71,31 @@ class OneShot:
         await engine.do(self._bring_up)
         await self._await_server()
 
+    async def bound_disk(self, sizes: Sizes) -> None:
+        """End the program when it takes more than its agent may; if that is no use, stop it all.
+
+        Its container is then started once more, as any that ended, for what was printed.
+        """
+        if self._is_revived or not self._container_id:
+            return
+        names = [volume_name(self._host.instance, self._operation.pk, each) for each in VOLUMES]
+        names.append(run_directory(self._operation.pk).name)
+        used, limit = sum(sizes.get(name, 0) for name in names), self._operation.agent.disk
+        if used <= disk_bytes(limit):
+            return
+        was_told = bool(self._disk_excess)
+        self._disk_excess = DISK_FULL.format(memory_text(used), limit)
+        if was_told:
+            await engine.do(self._stop)
+        else:
+            await self.server.signal(str(self._operation.pk), self._epoch, signal="KILL")
+
     async def judge(self, outcome: dict[str, Any]) -> dict[str, Any]:
         """Find out whether memory was the reason: the engine says so once it has stopped."""
         if outcome.get("error") not in {Error.EXITED, Error.LOST}:
             return outcome
+        if self._disk_excess:
+            return outcome | {"error": Error.EXITED, "summary": self._disk_excess}
         # An engine that is away cannot tell, and the outcome must not wait for it.
         with suppress(Unavailable, ContainerMissing):
             await engine.do(self._stop)
@@ -122,6 +147,8 @@ class OneShot:
                 raise Broken("The operation's container is gone")
             return self._start(self._make())
         match found.status:
+            case ContainerStatus.RUNNING if found.is_paused:
+                raise AgentPaused(self._operation.agent.name)
             case ContainerStatus.RUNNING:
                 return found.id
             case ContainerStatus.CREATED:
@@ -147,21 +174,27 @@ class OneShot:
             network.prepare(self._host, spec.network)
             if not self._host.gives_network:
                 raise StartFailed(self._host.network_notice)
-        sockets.remake_run_directory(spec.run_directory, self._key)
+        sockets.make_run_directory(spec.run_directory, self._key)
         return get_runtime().create(spec)
 
     def _start(self, container_id: str) -> str:
         self._check_lease()
-        sockets.remake_run_directory(run_directory(self._operation.pk), self._key)
+        sockets.make_run_directory(run_directory(self._operation.pk), self._key)
         get_runtime().start(container_id)
         return container_id
 
     def _check_lease(self) -> None:
-        """Before what would harm the container that another supervisor has made meanwhile."""
+        """Before what another supervisor, which drives the operation meanwhile, would suffer from.
+
+        One that is stopped right behind this, and wakes up late, does nothing new: containers are
+        found by name and by id, and a run directory that is there stays as it is.
+        """
         if not Host.objects.filter(pk=self._host.pk, lease_epoch=self._epoch).exists():
             raise LeaseLost
 
     def _stop(self) -> None:
+        # Another may be taking the files of this very container.
+        self._check_lease()
         runtime = get_runtime()
         runtime.stop(self._container_id, grace_seconds=0)
         self._ran_out_of_memory |= runtime.inspect(self._container_id).out_of_memory
@@ -263,7 +296,9 @@ class Sweep:
         }
         for operation_id in due:
             logger.info("Removing what is left of operation %s", operation_id)
-            remove(host.instance, operation_id)
+            # One that cannot be removed keeps no other from being.
+            with suppress(EngineRefused):
+                remove(host.instance, operation_id)
         self._is_first = False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
@@ -95,6 +96,8 @@ class Operation(models.Model):
     command = models.JSONField(editable=False)
     #: Encrypted, and erased at the end: it may hold secrets.
     environment = models.BinaryField(blank=True, default=b"", editable=False)
+    #: What is kept of it: without its values, nobody would know that something is amiss.
+    environment_names = models.JSONField(default=list, editable=False)
     workdir = models.CharField(max_length=500, blank=True, editable=False)
     timeout_seconds = models.PositiveIntegerField(null=True, editable=False)
     #: Runs in a container of its own, and not in the agent's.
@@ -119,6 +122,9 @@ class Operation(models.Model):
     created_at = models.DateTimeField(default=timezone.now, db_index=True, editable=False)
     started_at = models.DateTimeField(null=True, editable=False)
     finished_at = models.DateTimeField(null=True, editable=False)
+    #: From where, and by the token of which name.
+    requested_from = models.GenericIPAddressField(null=True, editable=False)
+    token_name = models.CharField(max_length=100, blank=True, editable=False)
     #: By what it was asked for instead of a requester, and by whose signature.
     grant = models.ForeignKey(Grant, models.SET_NULL, null=True, related_name="+", editable=False)
     signer = models.CharField(max_length=42, blank=True, editable=False)
@@ -138,10 +144,32 @@ class Operation(models.Model):
             ),
             # Whose turn was the longest ago.
             models.Index(fields=["requester", "-admitted_at"], name="operation_turns"),
+            models.Index(
+                fields=["signer", "-admitted_at"],
+                name="operation_signer_turns",
+                condition=Q(requester=None),
+            ),
         ]
 
     def __str__(self) -> str:
         return str(self.pk)
+
+    @property
+    def command_line(self) -> str:
+        """As it was typed, where it is a text for a shell; else as one would type it there."""
+        match self.command:
+            case ["sh", "-c", text]:
+                return str(text)
+            case words:
+                return shlex.join(words)
+
+    @property
+    def outcome(self) -> str:
+        """How it ended, in few words; an exit code says by itself that the program exited."""
+        has_code = self.exit_code is not None
+        says_more = self.error and not (has_code and self.error == self.Error.EXITED)
+        words = [self.get_error_display().lower()] if says_more else []
+        return ", ".join([*words, f"exit code {self.exit_code}"] if has_code else words)
 
     @property
     def is_finished(self) -> bool:

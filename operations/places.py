@@ -1,12 +1,18 @@
 """Where an operation runs: in the agent's container; one of its own is ``operations.isolated``."""
 
-from typing import Any, Protocol
+import time
+from typing import Any, NoReturn, Protocol
 
 from agents import containers
 from agents.database import read
+from agents.errors import AgentPaused
+from agents.figures.disk import Sizes
 from agents.models import Agent
 from agents.wire import AgentServer
 from operations.models import Operation
+
+# What went down with its engine, or its host, is soon taken up when that is back.
+RETURN_SECONDS = 5.0
 
 
 class Broken(Exception):
@@ -24,6 +30,10 @@ class Broken(Exception):
         self.status = status
 
 
+class Returning(Exception):
+    """The operation's place is down, and may be brought up again: ask once more."""
+
+
 class Place(Protocol):
     #: The agent server that runs it.
     server: AgentServer
@@ -31,9 +41,13 @@ class Place(Protocol):
     async def prepare(self) -> None:
         """Make sure of the place before each attempt to speak with its server.
 
-        Raises Broken where it is of no use to try; AgentUnavailable and EngineUnavailable where
-        it is.
+        Raises Broken where it is of no use to try; AgentPaused, AgentUnavailable,
+        EngineUnavailable and Returning where it is.
         """
+        ...
+
+    async def bound_disk(self, sizes: Sizes) -> None:
+        """Go down if it takes more of the disk than it may; its outcome then says so."""
         ...
 
     async def judge(self, outcome: dict[str, Any]) -> dict[str, Any]:
@@ -52,6 +66,7 @@ class InAgent:
         self._operation = operation
         self._epoch = epoch
         self._is_known = True
+        self._down_since: float | None = None
         self.server = containers.server_of(operation.agent)
 
     async def prepare(self) -> None:
@@ -60,9 +75,24 @@ class InAgent:
             return
         agent = await read(Agent.objects.filter(pk=self._operation.agent_id).first)
         if agent is None or agent.status not in {Agent.Status.RUNNING, Agent.Status.STARTING}:
-            raise Broken("The agent's container stopped while the operation ran")
+            self._check_return(agent)
+        self._down_since = None
+        if agent.is_paused:
+            raise AgentPaused(agent.name)
         # It may have got a new container, which has the same spool.
         self.server = containers.server_of(agent)
+
+    def _check_return(self, agent: Agent | None) -> NoReturn:
+        """Wait for one that is brought up again: its server then has all that was printed."""
+        now = time.monotonic()
+        self._down_since = self._down_since or now
+        is_wanted = agent and agent.desired == Agent.Desired.RUNNING and not agent.deleting
+        if agent and is_wanted and (agent.verb or now - self._down_since < RETURN_SECONDS):
+            raise Returning
+        raise Broken("The agent's container stopped while the operation ran")
+
+    async def bound_disk(self, sizes: Sizes) -> None:
+        """Nothing to do: the agent as a whole has a limit."""
 
     async def judge(self, outcome: dict[str, Any]) -> dict[str, Any]:
         return outcome

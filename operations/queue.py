@@ -12,17 +12,20 @@ from typing import Literal
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import OuterRef, Subquery
+from django.db.models import Count, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from agents.models import Activity, Agent, Host
 from operations import endings
 from operations.errors import QueueFull
 from operations.models import Operation, OperationQuerySet
+from trinity.audit import Actor
 from trinity.models import User
 
 Kind = Literal["agent", "user", "host", "isolated"]
-Key = tuple[Kind, int | None]
+#: Who asks: the number of a user, or the address that signed; empty for one whose account is gone.
+Party = int | str
+Key = tuple[Kind, Party | None]
 Limits = Mapping[Kind, int]
 
 Status, Error = Operation.Status, Operation.Error
@@ -40,16 +43,17 @@ class Waiting:
 
     id: UUID
     agent: int
-    #: None for what nobody with an account has asked for: those are one party.
-    user: int | None
+    party: Party
     is_isolated: bool
     created_at: datetime
     agent_status: str = Agent.Status.RUNNING
     agent_verb: str = ""
+    agent_reason: str = ""
+    engine_away_since: datetime | None = None
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        return _keys(self.agent, self.user, is_isolated=self.is_isolated)
+        return _keys(self.agent, self.party, is_isolated=self.is_isolated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +73,13 @@ def limits() -> Limits:
     }
 
 
-def in_turn(waiting: Iterable[Waiting], served: Mapping[int | None, datetime]) -> list[Waiting]:
+def in_turn(waiting: Iterable[Waiting], served: Mapping[Party, datetime]) -> list[Waiting]:
     """Order by rounds: in each everybody's oldest, first of those who were served longest ago."""
-    rounds: Counter[int | None] = Counter()
+    rounds: Counter[Party] = Counter()
     ranked = []
     for each in sorted(waiting, key=lambda each: (each.created_at, each.id)):
-        rounds[each.user] += 1
-        turn = (rounds[each.user], served.get(each.user, NEVER), each.created_at, each.id)
+        rounds[each.party] += 1
+        turn = (rounds[each.party], served.get(each.party, NEVER), each.created_at, each.id)
         ranked.append((turn, each))
     return [each for _, each in sorted(ranked, key=lambda pair: pair[0])]
 
@@ -100,11 +104,10 @@ def admit(host_id: int) -> list[Ended]:
 
     For a transaction that only the holder of the lease can commit.
     """
-    host = Host.objects.get(pk=host_id)
     waiting = _waiting(host_id)
-    hopeless = {each.id: why for each in waiting if (why := _why_never(each, host))}
-    ready = [each for each in waiting if each.id not in hopeless and _can_begin(each, host)]
-    for each in choose(_line(ready), _taken(host_id), limits()):
+    hopeless = {each.id: why for each in waiting if (why := _why_never(each))}
+    ready = [each for each in waiting if each.id not in hopeless and _can_begin(each)]
+    for each in choose(_line(host_id, ready), _taken(host_id), limits()):
         Operation(pk=each.id).admit()
     return [_end(operation_id, *why) for operation_id, why in hopeless.items()]
 
@@ -114,20 +117,22 @@ def positions(operations: Sequence[Operation]) -> dict[UUID, int]:
     hosts = {each.agent.host_id for each in operations if each.is_waiting}
     found: dict[UUID, int] = {}
     for host_id in hosts:
-        line = _line(_waiting(host_id))
+        line = _line(host_id, _waiting(host_id))
         found |= {each.id: place for place, each in enumerate(line, 1)}
     return found
 
 
-def check_room(host: Host, user: User | None) -> None:
+def check_room(host: Host, actor: Actor) -> None:
     """Raise QueueFull when no more may wait.
 
     A bound, not an exact number: requests that come at the same moment may pass it together.
     """
+    mine = Q(requester=actor.user, signer=actor.signer)
     line = Operation.objects.waiting().filter(agent__host=host)
-    if line.filter(requester=user).count() >= settings.TRINITY_QUEUE_PER_USER:
+    waiting = line.aggregate(mine=Count("pk", filter=mine), all=Count("pk"))
+    if waiting["mine"] >= settings.TRINITY_QUEUE_PER_USER:
         raise QueueFull("So many of your operations wait already that no more are taken")
-    if line.count() >= settings.TRINITY_QUEUE_PER_HOST:
+    if waiting["all"] >= settings.TRINITY_QUEUE_PER_HOST:
         raise QueueFull("So many operations wait already that no more are taken")
 
 
@@ -142,50 +147,63 @@ def _in_line(host_id: int) -> OperationQuerySet:
 
 def _waiting(host_id: int) -> list[Waiting]:
     """Bounded by how many may wait."""
-    fields = ("pk", "agent_id", "requester_id", "is_isolated", "created_at")
-    rows = _in_line(host_id).order_by().values_list(*fields, "agent__status", "agent__verb")
-    return [Waiting(*row) for row in rows]
+    fields = ("requester_id", "signer", "pk", "agent_id", "is_isolated", "created_at")
+    of_agent = ("agent__status", "agent__verb", "agent__status_reason")
+    rows = _in_line(host_id).order_by().values_list(*fields, *of_agent, "agent__host__away_since")
+    return [
+        Waiting(operation, agent, _party(user, signer), *others)
+        for user, signer, operation, agent, *others in rows
+    ]
 
 
-def _line(waiting: Sequence[Waiting]) -> list[Waiting]:
-    return in_turn(waiting, _served({each.user for each in waiting}))
+def _party(user: int | None, signer: str) -> Party:
+    return signer if user is None else user
 
 
-def _served(users: set[int | None]) -> dict[int | None, datetime]:
-    """When each last got a place: one look into the index for each of them."""
+def _line(host_id: int, waiting: Sequence[Waiting]) -> list[Waiting]:
+    parties = {each.party for each in waiting}
+    return in_turn(waiting, _served(host_id, parties) if len(parties) > 1 else {})
+
+
+def _served(host_id: int, parties: set[Party]) -> dict[Party, datetime]:
+    """When each last got a place: one look into an index for each of them."""
     admitted = Operation.objects.filter(admitted_at__isnull=False).order_by("-admitted_at")
-    last = admitted.filter(requester=OuterRef("pk")).values("admitted_at")[:1]
-    known = User.objects.filter(pk__in=[user for user in users if user is not None])
-    served: dict[int | None, datetime | None] = {}
-    served |= known.annotate(served=Subquery(last)).values_list("pk", "served")
-    if None in users:
-        served[None] = admitted.filter(requester=None).values_list("admitted_at", flat=True).first()
-    return {user: at for user, at in served.items() if at}
+    users = [party for party in parties if isinstance(party, int)]
+    of_user = admitted.filter(requester=OuterRef("pk")).values("admitted_at")[:1]
+    known = User.objects.filter(pk__in=users).annotate(served=Subquery(of_user))
+    served: dict[Party, datetime | None] = dict(known.values_list("pk", "served"))
+    if len(users) < len(parties):
+        of_signer = admitted.filter(requester=None, signer=OuterRef("signer"))
+        signed = _in_line(host_id).filter(requester=None).order_by().values("signer").distinct()
+        last = signed.annotate(served=Subquery(of_signer.values("admitted_at")[:1]))
+        served |= last.values_list("signer", "served")
+    return {party: at for party, at in served.items() if at}
 
 
 def _taken(host_id: int) -> Counter[Key]:
     rows = Operation.objects.placed().filter(agent__host=host_id).order_by()
     taken: Counter[Key] = Counter()
-    for agent, user, is_isolated in rows.values_list("agent_id", "requester_id", "is_isolated"):
-        taken.update(_keys(agent, user, is_isolated=is_isolated))
+    fields = ("agent_id", "requester_id", "signer", "is_isolated")
+    for agent, user, signer, is_isolated in rows.values_list(*fields):
+        taken.update(_keys(agent, _party(user, signer), is_isolated=is_isolated))
     return taken
 
 
-def _keys(agent: int, user: int | None, *, is_isolated: bool) -> tuple[Key, ...]:
-    keys: tuple[Key, ...] = (("agent", agent), ("user", user), ("host", None))
+def _keys(agent: int, party: Party, *, is_isolated: bool) -> tuple[Key, ...]:
+    keys: tuple[Key, ...] = (("agent", agent), ("user", party), ("host", None))
     return (*keys, ("isolated", None)) if is_isolated else keys
 
 
-def _can_begin(each: Waiting, host: Host) -> bool:
+def _can_begin(each: Waiting) -> bool:
     """Tell whether what it needs is there now: the engine, or the agent."""
     if each.is_isolated:
-        return host.away_since is None
-    return each.agent_status == Agent.Status.RUNNING
+        return each.engine_away_since is None
+    return each.agent_status == Agent.Status.RUNNING and each.agent_reason != Agent.PAUSED
 
 
-def _why_never(each: Waiting, host: Host) -> tuple[Operation.Error, str] | None:
+def _why_never(each: Waiting) -> tuple[Operation.Error, str] | None:
     if each.is_isolated:
-        since = host.away_since and max(host.away_since, each.created_at)
+        since = each.engine_away_since and max(each.engine_away_since, each.created_at)
         if since and timezone.now() - since > ENGINE_PATIENCE:
             return Error.ENGINE_UNAVAILABLE, ENGINE_AWAY
         return None

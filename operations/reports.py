@@ -198,7 +198,7 @@ def _execution_seconds(operation: Operation) -> float | None:
     return round((operation.finished_at - operation.started_at).total_seconds(), 3)
 
 
-def status_event(operation: Operation) -> dict[str, Any]:
+def status_event(operation: Operation, *, queue_position: int | None = None) -> dict[str, Any]:
     return {
         "id": str(operation.pk),
         "agent": operation.agent.name,
@@ -206,4 +206,5 @@ def status_event(operation: Operation) -> dict[str, Any]:
         "exit_code": operation.exit_code,
         "error": operation.error or None,
         "summary": operation.summary,
+        "queue_position": queue_position,
     }

@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 
 from agents import activities, control, live
-from agents.errors import AgentNotRunning, InvalidLimit
+from agents.errors import InvalidLimit
 from agents.limits import check_cpu, check_memory, cpus, memory_bytes
 from agents.models import Activity, Agent, Log
 from agents.runtime import Network
@@ -15,7 +16,7 @@ from agents.wire import encode
 from operations import endings, queue
 from operations.grant_models import Grant
 from operations.models import Operation
-from trinity.audit import Actor, recorded
+from trinity.audit import Actor, failure_recorded, record, recorded
 from trinity.encryption import seal
 from trinity.errors import Invalid
 
@@ -56,9 +57,15 @@ class NewOperation:
     workdir: str = ""
     timeout_seconds: int | None = None
     isolation: Isolation | None = None
+    #: The operation whose request it repeats.
+    again: UUID | None = None
     #: For somebody without an account: what covers it, and the hash of his poll token.
     grant: Grant | None = None
     poll_digest: str | None = None
+
+    @property
+    def verb(self) -> str:
+        return "run_again" if self.again else "run"
 
 
 def prompt_command(agent: Agent, prompt: str) -> list[str]:
@@ -106,13 +113,13 @@ def request_operation(
 
     Raises AgentNotRunning, InvalidRequest, QueueFull.
     """
-    with recorded(actor, "run", "agent", agent.name):
+    with failure_recorded(actor, new.verb, "agent", agent.name):
         _check(new)
         control.check(agent.host)
         agent.host.check_disk()
         # An isolated one has a container of its own.
-        if not new.isolation and agent.status != Agent.Status.RUNNING:
-            raise AgentNotRunning(f"Agent {agent.name} is {agent.status}: start it first")
+        if not new.isolation:
+            agent.check_running()
         operation, activity = _record(agent, actor, new, chat)
     live.wake_supervisor()
     activities.announce(activity)
@@ -136,16 +143,21 @@ def _record(
     agent: Agent, actor: Actor, new: NewOperation, chat: Activity | None
 ) -> tuple[Operation, Activity]:
     with transaction.atomic():
-        queue.check_room(agent.host, actor.user)
+        queue.check_room(agent.host, actor)
+        repeats = f"Operation {new.again}" if new.again else ""
+        record(actor, new.verb, "agent", agent.name, detail=repeats)
         operation = Operation.objects.create(
             agent=agent,
             requester=actor.user,
             command=new.command,
             environment=seal(new.env) if new.env else b"",
+            environment_names=sorted(new.env),
             workdir=new.workdir,
             timeout_seconds=new.timeout_seconds,
             **_isolated(new.isolation),
             log=Log.objects.create(),
+            requested_from=actor.address,
+            token_name=actor.token.name if actor.token else "",
             grant=new.grant,
             signer=actor.signer,
             poll_digest=new.poll_digest,

@@ -79,7 +79,8 @@ class Supervisor:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._renew(host, epoch))
-                tasks.create_task(Watch(host, epoch, writer, on_status).run())
+                watch = Watch(host, epoch, writer, on_status, executions.bound_disk)
+                tasks.create_task(watch.run())
                 tasks.create_task(executions.run())
                 tasks.create_task(Janitor(host, epoch).run())
                 tasks.create_task(activities.keep_tidy(writer))
@@ -124,6 +125,8 @@ def _release(host: Host, epoch: int) -> None:
 
 
 def _check_lease(host_id: int, epoch: int) -> None:
-    held = Host.objects.select_for_update().filter(pk=host_id, lease_epoch=epoch)
+    # Locked: nobody takes the lease over before the transaction ends. Rows that refer to the
+    # host may come and go meanwhile.
+    held = Host.objects.select_for_update(no_key=True).filter(pk=host_id, lease_epoch=epoch)
     if not held.exists():
         raise LeaseLost

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from agents import live
 from agents.topics import Topic
+from operations import queue
 from operations.access import visible_operation
 from operations.endings import operation_group
 from operations.errors import OperationNotFound
@@ -14,7 +15,8 @@ from trinity.models import User
 
 
 def _status(name: str, operation: Operation) -> Topic:
-    snapshot = ("operation_status", status_event(operation))
+    place = queue.positions([operation]).get(operation.pk)
+    snapshot = ("operation_status", status_event(operation, queue_position=place))
     return Topic(name, operation_group(operation.pk), snapshot=snapshot)
 
 

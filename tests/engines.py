@@ -1,5 +1,6 @@
 """Real engines for tests: the one of the environment, and private ones that may be stopped."""
 
+import json
 import os
 import shutil
 import signal
@@ -62,6 +63,8 @@ class PrivateEngine:
         self.process = None
 
     def start(self):
+        if not self._configuration.exists():
+            self._configuration.write_text("{}")
         # Left behind by a kill, either keeps the next one from starting.
         for stale in ("pid", "exec/containerd/containerd.pid"):
             (self.folder / stale).unlink(missing_ok=True)
@@ -72,6 +75,7 @@ class PrivateEngine:
                     "dockerd",
                     *("--data-root", f"{self.folder}/root", "--exec-root", f"{self.folder}/exec"),
                     *("-p", f"{self.folder}/pid", "-H", self.url),
+                    *("--config-file", str(self._configuration)),
                     *self.options,
                 ],
                 stdout=log,
@@ -87,6 +91,20 @@ class PrivateEngine:
             closing(client()) as source,
         ):
             target.images.load(source.images.get(image).save(named=True))
+
+    @property
+    def _configuration(self):
+        return self.folder / "daemon.json"
+
+    def keep_containers(self, *, keep):
+        """Have containers go on, or not, while the engine is stopped."""
+        self._configuration.write_text(json.dumps({"live-restore": keep}))
+        self.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: self._info()["LiveRestoreEnabled"] == keep)
+
+    def _info(self):
+        with closing(docker.APIClient(self.url, version=API_VERSION, timeout=10)) as api:
+            return api.info()
 
     def stop(self, *, seconds=60):
         self.process.send_signal(signal.SIGTERM)
@@ -111,6 +129,8 @@ def private_engine(**options):
         if engine.process.poll() is None:
             engine.thaw()
             engine.stop()
+        # One that has kept its containers once leaves its directory mounted.
+        subprocess.run(["umount", "-q", f"{folder}/root"], check=False)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -84,13 +84,20 @@ class FakeRuntime:
     def kill(self, container_id):
         _kill_all(self._get(container_id).process)
 
+    def pause(self, container_id):
+        self._pause(container_id, signal.SIGSTOP, Change.PAUSED)
+
+    def resume(self, container_id):
+        self._pause(container_id, signal.SIGCONT, Change.RESUMED)
+
     def run_out_of_memory(self, name, *, all_of_it=False):
         """End a container's programs as the kernel does; the server too, if it is that bad."""
         container = self._get(name)
         container.state = replace(container.state, out_of_memory=True)
         for each in members(container.process.pid, b"no mark"):
             if all_of_it or each.pid != container.process.pid:
-                os.kill(each.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(each.pid, signal.SIGKILL)
 
     def close(self):
         for container in list(self._containers.values()):
@@ -105,10 +112,6 @@ class FakeRuntime:
     def describe(self):
         self._enter("describe")
         return EngineDescription("fake", "fake", os.cpu_count(), 8 * 1024**3)
-
-    def has_image(self, image):
-        self._enter("has_image")
-        return image in self.images
 
     def build_image(self, image, report):
         self._enter("build_image")
@@ -365,7 +368,7 @@ class FakeRuntime:
             # As an engine says it: 128 and the number of the signal.
             exit_code=128 - code if code < 0 else code,
             pid=None,
-            finished_at=datetime.now(UTC),
+            is_paused=False,
         )
         container.process = None
         self._tell(container, Change.STOPPED)
@@ -384,11 +387,21 @@ class FakeRuntime:
         if name is signal.SIGKILL:
             _kill_all(process)
         process.send_signal(name)
+        # An engine resumes what it stops.
+        process.send_signal(signal.SIGCONT)
         try:
             process.wait(grace_seconds or 10)
         except subprocess.TimeoutExpired:
             _kill_all(process)
         reader.join(10)
+
+    def _pause(self, container_id, number, change):
+        container = self._get(container_id)
+        for each in members(container.process.pid, b"no mark"):
+            with suppress(ProcessLookupError):
+                os.kill(each.pid, number)
+        container.state = replace(container.state, is_paused=number is signal.SIGSTOP)
+        self._tell(container, change)
 
     def _tell(self, container, change):
         event = ContainerEvent(container.state.id, change, container.state.labels)

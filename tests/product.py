@@ -67,14 +67,14 @@ class Product:
             passwords = {"password": PASSWORD, "confirm_password": PASSWORD}
             requests.post(f"{self.url}/api/setup/admin-password", json=passwords, timeout=10)
 
-    def start_half(self, command, *, name=None):
+    def start_half(self, command, *, name=None, **environment):
         """Start one process of the product; a second of its kind needs a name of its own."""
         name = name or command
         with (self.data_dir / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [*self.wrapper, sys.executable, "manage.py", command],
                 cwd=ROOT,
-                env=self.environment,
+                env={**self.environment, **environment},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

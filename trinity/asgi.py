@@ -17,10 +17,12 @@ from agents import topics as agent_topics  # noqa: E402
 from agents import trail  # noqa: E402
 from agents.consumers import LiveConsumer  # noqa: E402
 from agents.output import log_streams  # noqa: E402
+from agents.responses import readable_elsewhere  # noqa: E402
 from agents.workspace import file_streams  # noqa: E402
 from operations import chat  # noqa: E402
 from operations import topics as operation_topics  # noqa: E402
 from operations.events import operation_stream  # noqa: E402
+from operations.log_file import log_download  # noqa: E402
 from trinity.handler import RequestHandler  # noqa: E402
 
 django_application = RequestHandler()
@@ -30,8 +32,10 @@ def beside_django(answer: Any, method: str = "GET") -> Any:
     """Let an application answer one method; Django knows what to say to any other."""
 
     async def answered(scope: Any, receive: Any, send: Any) -> None:
-        answering = answer if scope["method"] == method else django_application
-        await answering(scope, receive, send)
+        if scope["method"] == method:
+            await answer(scope, receive, readable_elsewhere(scope, send))
+        else:
+            await django_application(scope, receive, send)
 
     return answered
 
@@ -61,6 +65,10 @@ application = ProtocolTypeRouter(
                 ),
                 path(
                     "api/v1/operations/<uuid:operation_id>/stream", beside_django(operation_stream)
+                ),
+                path(
+                    "api/v1/operations/<uuid:operation_id>/logs/download",
+                    beside_django(log_download),
                 ),
                 re_path("", django_application),  # type: ignore[arg-type]  # ASGI, no view
             ]

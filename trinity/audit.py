@@ -79,6 +79,14 @@ def recorded(
     actor: Actor, verb: str, object_type: str, object_name: str, *, detail: str = ""
 ) -> Iterator[None]:
     """Record the verb inside, as done with the detail or, with the error's text, as failed."""
+    with failure_recorded(actor, verb, object_type, object_name):
+        yield
+    record(actor, verb, object_type, object_name, detail=detail)
+
+
+@contextmanager
+def failure_recorded(actor: Actor, verb: str, object_type: str, object_name: str) -> Iterator[None]:
+    """For a verb that records itself as done, in one transaction with what it does."""
     try:
         yield
     except Forbidden as error:
@@ -88,7 +96,6 @@ def recorded(
         outcome = AuditEvent.Outcome.FAILED
         record(actor, verb, object_type, object_name, outcome=outcome, detail=str(error))
         raise
-    record(actor, verb, object_type, object_name, detail=detail)
 
 
 def denied(actor: Actor, verb: str, object_type: str, object_name: str, error: E) -> E:

@@ -86,10 +86,6 @@ class User(AbstractUser):
         return self.email if self.email_verified_at else ""
 
     @property
-    def is_narrowed(self) -> bool:
-        return self.token is not None and self.token.is_narrow
-
-    @property
     def agent_uids(self) -> list[str] | None:
         """The agents that the token is limited to; None for all that the person may see."""
         return self.token.agent_uids if self.token else None

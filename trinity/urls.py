@@ -8,6 +8,7 @@ from agents import pages as agents_pages
 from operations import api as operations_api
 from operations import artifact_api
 from operations import metrics as operations_metrics
+from operations import pages as operations_pages
 from trinity import identity_api, schema_api
 
 handler400 = "trinity.api.bad_request"
@@ -22,5 +23,6 @@ urlpatterns = [
     path("", include(operations_api)),
     path("", include(artifact_api)),
     path("", include(operations_metrics)),
+    path("", include(operations_pages)),
     path("", include(agents_pages)),
 ]

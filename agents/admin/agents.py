@@ -1,6 +1,5 @@
 """The operators' console: agents with their shares, and the host that carries them."""
 
-import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,6 +12,7 @@ from django.db import connections
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -39,24 +39,25 @@ from trinity.identity import actor_of
 
 # Each may wait ten seconds for a container to stop, so many are done side by side.
 AT_ONCE = 8
-LOG_LINES = 50
+# Of a log, what is shown at first.
+LOG_LINES = 500
 UNKNOWN = "\N{EN DASH}"
-_ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 Verb = Callable[[Agent, Actor], None]
 Asked = HttpRequest
 
 
-#: Keeps every element with ``data-agent`` as the engine is, over one WebSocket.
-LIVE_STATUS = forms.Media(
-    css={"all": ["css/admin.css"]},
-    js=[forms.Script("js/admin_agents.js", type="module")],  # type: ignore[list-item]  # since 5.2
+LOOKS = forms.Media(css={"all": ["css/admin.css", "css/log.css"]})
+#: Keeps what is marked as an agent's, an operation's or a log's as it is now, by one WebSocket.
+LIVE = LOOKS + forms.Media(
+    js=[forms.Script("js/admin_live.js", type="module")],  # type: ignore[list-item]  # since 5.2
 )
-LOOKS = forms.Media(css={"all": ["css/admin.css"]})
 
 
-def pill(status: str, *, agent: str = "") -> SafeString:
-    mark = format_html(' data-agent="{}" data-shows="status"', agent) if agent else ""
+def pill(status: str, *, agent: str = "", operation: str = "") -> SafeString:
+    """``agent`` or ``operation``: whose status it is, for the page to follow."""
+    kind, whose = ("agent", agent) if agent else ("operation", operation)
+    mark = format_html(' data-{}="{}" data-shows="status"', kind, whose) if whose else ""
     return format_html('<span class="pill" data-status="{}"{}>{}</span>', status, mark, status)
 
 
@@ -64,13 +65,11 @@ def live_text(agent: Agent, shows: str, text: str) -> SafeString:
     return format_html('<span data-agent="{}" data-shows="{}">{}</span>', agent.name, shows, text)
 
 
-def last_lines(log_id: int) -> SafeString:
-    """The end of a log as plain text; colours are for the live page."""
-    lines, _ = logs.tail(log_id, LOG_LINES)
-    text = _ESCAPE_SEQUENCE.sub("", "\n".join(lines))
-    return format_html(
-        '<pre class="log-tail" tabindex="0">{}</pre>', text or "Nothing written yet."
-    )
+def live_log(log_id: int, topic: str, *, download: str) -> SafeString:
+    """The end of a log, and what comes after it while one watches."""
+    after = max(0, logs.last_seq(log_id) - LOG_LINES)
+    context = {"topic": topic, "after": after, "download": download}
+    return render_to_string("admin/_live_log.html", context)
 
 
 @admin.register(Agent)
@@ -100,7 +99,7 @@ class AgentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
 
     @property
     def media(self) -> Any:
-        return super().media + LIVE_STATUS
+        return super().media + LIVE
 
     # Who may do what
 
@@ -164,9 +163,10 @@ class AgentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
             '<a href="{}">Log and charts, live</a>', reverse("agent-overview", args=[agent.name])
         )
 
-    @admin.display(description="last lines of the log")
-    def log_tail(self, agent: Agent) -> SafeString:
-        return last_lines(agent.log_id)
+    @admin.display(description="log")
+    def live_log(self, agent: Agent) -> SafeString:
+        download = f"/api/agents/{agent.name}/logs/download"
+        return live_log(agent.log_id, f"agent:{agent.name}:logs", download=download)
 
     # Forms
 
@@ -178,12 +178,12 @@ class AgentAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
         return [
             (None, {"fields": [*self.facts[:3], *self.editable_fields, "network"]}),
             ("Facts", {"fields": self.facts[3:]}),
-            ("Log", {"fields": ["log_tail"]}),
+            ("Log", {"fields": ["live_log"]}),
         ]
 
     def get_readonly_fields(self, request: Asked, obj: Agent | None = None) -> list[str]:
         fixed = [] if request.user.is_superuser else ["network"]
-        return [*self.facts, "log_tail", *fixed] if obj else []
+        return [*self.facts, "live_log", *fixed] if obj else []
 
     def get_form(self, request: Asked, obj: Agent | None = None, **kwargs: Any) -> Any:
         if obj is None:

@@ -23,6 +23,8 @@ LINE_BYTES = 1024 * 1024
 _CHANGES = {
     "start": Change.STARTED,
     "die": Change.STOPPED,
+    "pause": Change.PAUSED,
+    "unpause": Change.RESUMED,
     "destroy": Change.REMOVED,
     "oom": Change.OUT_OF_MEMORY,
 }

@@ -115,14 +115,6 @@ class DockerRuntime:
             told = self._checker.info()
         return EngineDescription(told["ID"], told["Name"], told["NCPU"], told["MemTotal"])
 
-    def has_image(self, image: str) -> bool:
-        try:
-            with translated():
-                self._api.inspect_image(image)
-        except ImageMissing:
-            return False
-        return True
-
     def build_image(self, image: str, report: Callable[[str], None]) -> None:
         with translated():
             images.build(self._client(images.BUILD_SECONDS), image, report)
@@ -285,7 +277,7 @@ class DockerRuntime:
             exit_code=state["ExitCode"],
             out_of_memory=state["OOMKilled"],
             started_at=_time(state["StartedAt"]),
-            finished_at=_time(state["FinishedAt"]),
+            is_paused=state["Paused"],
             pid=state["Pid"] or None,
         )
 
@@ -301,6 +293,7 @@ class DockerRuntime:
                 name=each["Names"][0].lstrip("/"),
                 status=_status(each["State"]),
                 labels=each["Labels"],
+                is_paused=each["State"] == "paused",
             )
             for each in found
         ]

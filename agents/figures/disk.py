@@ -9,7 +9,7 @@ import logging
 import shutil
 import subprocess
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -50,15 +50,24 @@ def set_limit(agent: Agent, actor: Actor, limit: str | None) -> None:
         agent.record(disk_limit=limit)
 
 
+#: Bytes in each volume and in each run directory of the installation, by name.
+Sizes = Mapping[str, int]
+
+
 class DiskWatch:
-    """``on_status`` is called for each agent that was stopped."""
+    """``on_status`` is called for each agent that was stopped, ``on_sizes`` with each look."""
 
     def __init__(
-        self, host: Host, writer: Writer, on_status: Callable[[Agent], Awaitable[None]]
+        self,
+        host: Host,
+        writer: Writer,
+        on_status: Callable[[Agent], Awaitable[None]],
+        on_sizes: Callable[[Sizes], Awaitable[None]],
     ) -> None:
         self._host = host
         self._writer = writer
         self._on_status = on_status
+        self._on_sizes = on_sizes
 
     async def run(self) -> None:
         look_at = 0.0
@@ -84,11 +93,14 @@ class DiskWatch:
         took = time.monotonic() - begun
         for agent in await read(_agents, self._host):
             await self._meet(agent, _used(agent, sizes))
+        await self._on_sizes(sizes)
         return took
 
     async def _meet(self, agent: Agent, used_bytes: int) -> None:
         before, agent.disk_used_bytes = agent.disk_used_bytes, used_bytes
         if agent.is_disk_full and must_stop(agent, before):
+            # Seen a while ago, perhaps, by one who was stopped since: only with the lease.
+            await self._writer.confirm()
             if not await engine.do(stop, agent):
                 return  # And not recorded either, which would look as if it was started so.
             await live.announce_status(agent)
@@ -151,14 +163,13 @@ def _agents(host: Host) -> list[Agent]:
     return list(Agent.objects.present().filter(host=host).select_related("host", "owner"))
 
 
-def _used(agent: Agent, sizes: dict[str, int]) -> int:
+def _used(agent: Agent, sizes: Sizes) -> int:
     names = [containers.volume_name(agent, purpose) for purpose in ("workspace", "spool")]
     names += [directory.name for directory in containers.run_directories(agent)]
     return sum(sizes.get(name, 0) for name in names)
 
 
-def _sizes(host: Host) -> dict[str, int]:
-    """Bytes in each volume and in each run directory, by name."""
+def _sizes(host: Host) -> Sizes:
     volumes = get_runtime().volume_sizes(prefix=f"trinity-{host.instance}-")
     return volumes | _directories(Path(settings.DATA_DIR) / "sockets")
 

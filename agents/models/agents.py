@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from agents import process
-from agents.errors import Busy, ClaimLost, InvalidName
+from agents.errors import AgentNotRunning, AgentPaused, Busy, ClaimLost, InvalidName
 from agents.limits import (
     CPU_CHOICES,
     DISK_CHOICES,
@@ -129,6 +129,9 @@ class Agent(models.Model):
         INTERNET = "internet"
         PRIVATE = "private", "internet and private networks"
 
+    #: Why an agent that runs does nothing.
+    PAUSED = "paused"
+
     # A verb is done or given up within this time, so a claim this old is abandoned.
     CLAIM = timedelta(seconds=90)
 
@@ -228,6 +231,17 @@ class Agent(models.Model):
     @property
     def is_disk_full(self) -> bool:
         return self.disk_used_bytes is not None and self.disk_used_bytes > self.disk_limit_bytes
+
+    @property
+    def is_paused(self) -> bool:
+        return self.status == self.Status.RUNNING and self.status_reason == self.PAUSED
+
+    def check_running(self) -> None:
+        """Raise AgentNotRunning unless it runs, and is not paused."""
+        if self.status != self.Status.RUNNING:
+            raise AgentNotRunning(f"Agent {self.name} is {self.status}: start it first")
+        if self.is_paused:
+            raise AgentPaused(self.name)
 
     @property
     def limits(self) -> Limits:

@@ -89,17 +89,27 @@ class Host(models.Model):
         held = Host.objects.filter(pk=self.pk, lease_epoch=epoch)
         held.update(lease_expires_at=None, lease_holder="")
 
-    def record_here(self, *, engine_id: str, cpus: int, memory_bytes: int) -> bool:
+    def record_here(
+        self, *, engine_id: str, cpus: int, memory_bytes: int, epoch: int | None = None
+    ) -> bool:
         """Return whether the engine was recorded as away until now."""
         was_away = self.away_since is not None
-        self.engine_id, self.cpus, self.memory_bytes = engine_id, cpus, memory_bytes
-        self.away_since, self.away_reason = None, ""
-        self.save(update_fields=["engine_id", "cpus", "memory_bytes", "away_since", "away_reason"])
+        seen = {"engine_id": engine_id, "cpus": cpus, "memory_bytes": memory_bytes}
+        seen |= {"away_since": None, "away_reason": ""}
+        if not self._as_seen_in(epoch).update(**seen):
+            return False
+        for name, value in seen.items():
+            setattr(self, name, value)
         return was_away
 
-    def record_away(self, reason: str) -> bool:
+    def _as_seen_in(self, epoch: int | None) -> models.QuerySet[Host]:
+        """The host, unless its lease was taken over since that epoch, and with it the word."""
+        own = Host.objects.filter(pk=self.pk)
+        return own if epoch is None else own.filter(lease_epoch=epoch)
+
+    def record_away(self, reason: str, *, epoch: int | None = None) -> bool:
         """Return whether this is news."""
-        here = Host.objects.filter(pk=self.pk, away_since=None)
+        here = self._as_seen_in(epoch).filter(away_since=None)
         news = here.update(away_since=timezone.now(), away_reason=reason[:300])
         if news:
             self.refresh_from_db()

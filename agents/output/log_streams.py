@@ -35,6 +35,9 @@ class AgentLog:
     def find(cls, user: User, arguments: dict[str, Any]) -> "AgentLog":
         return cls(_visible(user, arguments["name"]))
 
+    def look(self) -> None:
+        """There is nothing but its lines."""
+
     def refresh(self, user: User) -> bool:
         return Agent.objects.visible_to(user).filter(pk=self._agent_id).exists()
 
@@ -48,16 +51,19 @@ class AgentLog:
 async def log_download(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer ``GET /api/agents/{name}/logs/download``."""
     agent = await admitted(scope, send, _asked_for)
-    if agent is None:
-        return
+    if agent is not None:
+        await send_log(scope, receive, send, agent.log_id, name=agent.name)
+
+
+async def send_log(scope: Scope, receive: Receive, send: Send, log_id: int, *, name: str) -> None:
+    """Answer with the whole log, part by part; the name has nothing that a header quotes."""
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
-        # Names of agents are made of letters, digits, dots, dashes and underscores.
-        (b"content-disposition", f'attachment; filename="{agent.name}.log"'.encode()),
+        (b"content-disposition", f'attachment; filename="{name}.log"'.encode()),
         (b"x-content-type-options", b"nosniff"),
         (b"cache-control", b"private"),
     ]
-    await respond(scope, receive, send, headers, _text(agent.log_id))
+    await respond(receive, send, headers, _text(log_id))
 
 
 def _asked_for(user: User, scope: Scope) -> Agent:

@@ -253,6 +253,28 @@ def lines_after(log_id: int, seq: int, count: int) -> list[tuple[int, str]]:
     return found[:count]
 
 
+def search_after(
+    log_id: int, wanted: str, seq: int, count: int
+) -> tuple[list[tuple[int, str]], int]:
+    """The next lines with the text behind a number, and the number behind which to go on.
+
+    That is the last one of the log where no more is found.
+    """
+    found: list[tuple[int, str]] = []
+    while chunks := chunks_after(log_id, seq):
+        for chunk in chunks:
+            rest = chunk.after(seq)
+            found += [
+                (number, text)
+                for number, text in enumerate(rest.lines, rest.first_seq)
+                if wanted in text
+            ]
+            if len(found) >= count:
+                return found[:count], found[count - 1][0]
+            seq = rest.last_seq
+    return found, seq
+
+
 class ChunkCache:
     """Chunks by where they begin, so that viewers at the same place share one read."""
 

@@ -48,7 +48,7 @@ async def download(scope: Scope, receive: Receive, send: Send) -> None:
             await refuse(send, answer_to(error))
             return
         await stack.enter_async_context(_activity(asked, "download"))
-        await respond(scope, receive, send, _headers(asked.path.name, size), parts)
+        await respond(receive, send, _headers(asked.path.name, size), parts)
 
 
 async def upload(scope: Scope, receive: Receive, send: Send) -> None:

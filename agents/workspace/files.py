@@ -200,6 +200,8 @@ async def _asked(
 ) -> AsyncIterator[tuple[dict[str, Any], asyncio.StreamReader, asyncio.StreamWriter]]:
     if agent.status != Agent.Status.RUNNING:
         raise errors.AgentNotRunning("Agent is not running")
+    if agent.is_paused:
+        raise errors.AgentPaused(agent.name)
     conversation = server_of(agent).conversation(seconds=seconds, verb=verb, path=path.encoded)
     try:
         async with conversation as answered:

@@ -18,6 +18,7 @@ from agents import activities, containers, control
 from agents.answers.git import GitChange, GitCommit, GitPull, GitStatus, GitSync
 from agents.errors import (
     AgentNotRunning,
+    AgentPaused,
     AgentUnavailable,
     Busy,
     GitDiverged,
@@ -166,6 +167,8 @@ def _ask(agent: Agent, verb: str, seconds: float, **fields: Any) -> Told:
     request = _request(agent, config_of(agent), verb)
     if agent.status != Agent.Status.RUNNING:
         raise AgentNotRunning("Agent is not running")
+    if agent.is_paused:
+        raise AgentPaused(agent.name)
     try:
         return asyncio.run(_answer(containers.server_of(agent), seconds, request | fields))
     except Refused as refusal:

@@ -18,6 +18,16 @@ export function percent(share) {
   return share === null || share === undefined ? UNKNOWN : `${share.toFixed(1)}\u00a0%`;
 }
 
+export function duration(milliseconds) {
+  if (milliseconds === null || milliseconds === undefined) return "";
+  if (milliseconds < 1000) return `${milliseconds}\u00a0ms`;
+  const seconds = milliseconds / 1000;
+  if (seconds < 60) return `${seconds.toFixed(seconds % 1 ? 1 : 0)}\u00a0s`;
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  const small = `${String(Math.floor(seconds) % 60).padStart(2, "0")}\u00a0s`;
+  return hours ? `${hours}\u00a0h ${minutes}\u00a0min` : `${minutes}\u00a0min ${small}`;
+}
+
 export function showTime(element, iso) {
   element.dateTime = iso;
   element.textContent = MOMENT.format(new Date(iso));

@@ -169,6 +169,8 @@ API = [
     ),
     Line("GET", OPERATION, SEES, requester="yes"),
     Line("POST", OPERATION + "/cancel", OPERATES, 204, requester="yes"),
+    # Who only asked for it sees what it did, and may do it no more.
+    Line("POST", OPERATION + "/run-again", OPERATES, 202, runs=True),
     Line("GET", OPERATION + "/logs", SEES, requester="yes"),
     Line("GET", OPERATION + "/artifacts", SEES, requester="yes"),
     # The bytes of this one are nowhere, which is looked at last.
@@ -193,6 +195,7 @@ STREAMS = [
     Line("GET", AGENT + "/logs/download", SEES, beside=True),
     Line("POST", AGENT + "/chat", OPERATES, 202, body={"message": "hello"}, runs=True, beside=True),
     Line("GET", OPERATION + "/stream", SEES, requester="yes", beside=True),
+    Line("GET", OPERATION + "/logs/download", SEES, requester="yes", beside=True),
 ]
 
 TOPICS = [
@@ -212,6 +215,8 @@ PAGES = [
     Line("POST", "/sign-out", ENTRANCE, 302),
     Line("GET", "/agents", PERSONAL, lists=True),
     Line("GET", "/agents/{name}", SEES_PAGE),
+    Line("GET", "/agents/{name}/operations", SEES_PAGE),
+    Line("GET", "/operations/{operation_id}", SEES_PAGE, requester="yes"),
     Line("GET", "/agents/{name}/files", SEES_PAGE),
     Line("GET", "/agents/{name}/git", SEES_PAGE),
     Line("GET", "/agents/{name}/history", SEES_PAGE),
@@ -299,6 +304,7 @@ ACTIONS = [
     Line("DO", "agents/agent delete_agents", DOES_IF_OWNER),
     Line("DO", "agents/agent transfer_agents", DOES_IF_ADMINISTRATOR),
     Line("DO", "operations/operation cancel", DOES_IF_OPERATOR, requester="yes"),
+    Line("DO", "operations/operation run_again", DOES_IF_OPERATOR),
     Line("DO", "trinity/user delete_selected", OF_ADMINISTRATORS),
     Line("DO", "operations/grant delete_selected", OF_ADMINISTRATORS),
     Line("DO", "trinity/apitoken delete_selected", OF_ADMINISTRATORS),

@@ -12,6 +12,7 @@ from django.utils import timezone
 from agents import containers as contract
 from agents import lifecycle
 from agents.database import Writer, read
+from agents.errors import LeaseLost
 from agents.figures import disk
 from agents.figures.disk import DiskWatch
 from agents.models import Agent, Host
@@ -39,15 +40,19 @@ def write(agent, size, name="data"):
     (folder / name).write_bytes(bytes(size))
 
 
+async def nothing(_sizes):
+    """Nobody else is interested in what takes how much."""
+
+
 @asynccontextmanager
-async def looking():
+async def looking(guard=None):
     """Give a function that looks once and returns the agents that were stopped."""
-    writer, stopped = Writer(), []
+    writer, stopped = Writer(guard), []
 
     async def on_status(agent):
         stopped.append((agent.name, agent.status, agent.status_reason))
 
-    watch = DiskWatch(await read(Host.objects.local), writer, on_status)
+    watch = DiskWatch(await read(Host.objects.local), writer, on_status, nothing)
 
     async def look():
         stopped.clear()
@@ -187,3 +192,15 @@ def test_it_is_news_only_when_it_begins_and_when_it_ends():
     assert not host.record_disk("48m free")
     assert host.disk_refusal == "48m free"
     assert host.record_disk("")
+
+
+async def test_who_has_lost_the_lease_stops_nobody(agent):
+    def guard():
+        raise LeaseLost
+
+    await read(write, agent, 2 * MIB)
+    async with looking(guard) as look:
+        with pytest.raises(LeaseLost):
+            await look()
+    await read(agent.refresh_from_db)
+    assert agent.status == "running"

@@ -76,3 +76,14 @@ def test_an_engine_that_is_away_is_news_once(host):
     assert host.record_here(engine_id="x", cpus=2, memory_bytes=1024**3)
     assert not host.record_here(engine_id="x", cpus=2, memory_bytes=1024**3)
     assert Host.objects.local().away_since is None
+
+
+def test_who_lost_the_lease_says_nothing_of_the_engine(host):
+    epoch = host.take_lease("one")
+    Host.objects.update(lease_expires_at=Now() - timedelta(seconds=1))
+    Host.objects.local().take_lease("two")
+    assert not host.record_away("it did not answer in time", epoch=epoch)
+    assert Host.objects.local().away_since is None
+    Host.objects.local().record_away("stopped", epoch=epoch + 1)
+    assert not host.record_here(engine_id="x", cpus=2, memory_bytes=1024**3, epoch=epoch)
+    assert Host.objects.local().away_reason == "stopped"

@@ -61,6 +61,23 @@ def test_a_container_that_was_started_by_hand_runs(agent, host, containers):
     assert observe(host, agent, Change.STARTED) == (True, "running", "")
 
 
+def test_a_container_that_was_paused_runs_and_says_so(agent, host, containers):
+    containers.pause(agent.container_id)
+    assert observe(host, agent, Change.PAUSED) == (True, "running", "paused")
+    assert observe(host, agent, Change.OTHER)[0] is False
+    containers.resume(agent.container_id)
+    assert observe(host, agent, Change.RESUMED) == (True, "running", "")
+    assert observe(host, agent, Change.OTHER)[0] is False
+
+
+def test_a_paused_container_can_be_stopped(agent, host, containers):
+    containers.pause(agent.container_id)
+    observe(host, agent, Change.PAUSED)
+    lifecycle.stop(agent, SYSTEM)
+    assert (agent.status, agent.status_reason) == ("stopped", "")
+    assert not containers.inspect(agent.container_id).is_paused
+
+
 def test_what_is_known_already_is_not_recorded_again(agent, host, containers):
     exits(containers, agent)
     observe(host, agent)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import stat
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agents import sockets
-from agents.errors import AgentUnavailable
+from agents.errors import AgentUnavailable, StartFailed
 from tests.agents.peers import agent_listening, listening
 
 
@@ -157,3 +158,37 @@ def test_removing_a_run_directory_follows_no_link(folder, directory):
     assert not directory.exists()
     assert (kept / "file").exists()
     sockets.remove_run_directory(directory)
+
+
+def test_a_directory_that_is_in_use_is_made_again_without_harm(directory):
+    with agent_listening(directory, lambda connection: connection.sendall(b"hello")):
+        sockets.make_run_directory(directory, "5" * 64)
+        with sockets.connect(directory) as connection:
+            assert connection.recv(5) == b"hello"
+    assert (directory / "key").read_text() == "5" * 64 + "\n"
+    assert sorted(path.name for path in directory.iterdir()) == ["agent.sock", "key"]
+
+
+def test_a_directory_is_made_with_what_it_needs(folder):
+    directory = folder / "sockets" / "new"
+    sockets.make_run_directory(directory, "7" * 64)
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o777
+    assert stat.S_IMODE(directory.parent.stat().st_mode) == 0o700
+    key = directory / "key"
+    assert (key.read_text(), stat.S_IMODE(key.stat().st_mode)) == ("7" * 64 + "\n", 0o444)
+
+
+def test_a_link_in_the_place_of_the_key_is_not_followed(folder, directory):
+    elsewhere = folder / "elsewhere"
+    elsewhere.write_text("theirs")
+    (directory / "key").unlink()
+    (directory / "key").symlink_to(elsewhere)
+    sockets.make_run_directory(directory, "8" * 64)
+    assert elsewhere.read_text() == "theirs"
+    assert (directory / "key").read_text() == "8" * 64 + "\n"
+
+
+def test_a_directory_that_cannot_be_made_says_so(folder):
+    (folder / "sockets").write_text("a file")
+    with pytest.raises(StartFailed):
+        sockets.make_run_directory(folder / "sockets" / "new", "9" * 64)

@@ -43,8 +43,11 @@ async def watching():
     async def on_status(agent):
         changed.append(agent.name)
 
+    async def on_sizes(_sizes):
+        pass
+
     live.use_loop(asyncio.get_running_loop())
-    running = asyncio.create_task(Watch(host, epoch, writer, on_status).run())
+    running = asyncio.create_task(Watch(host, epoch, writer, on_status, on_sizes).run())
     try:
         yield changed
     finally:

@@ -178,6 +178,31 @@ async def test_records_come_whole_however_they_are_split(directory, server):
     assert sum(each.size for each in records) == len(stream)
 
 
+async def test_what_follows_a_start_is_read_on_its_connection(directory, server):
+    answer = b'{"ok": true, "state": "running", "follows": true}\n'
+    stream = record(1, b"out") + record(9, b"{}")
+    with agent_listening(directory, greets(answer + stream)) as connections:
+        assert await server.start("1", 1, {}) == "running"
+        assert [each.payload for each in await collect(server)] == [b"out", b"{}"]
+        assert len(connections) == 1
+
+
+async def test_where_nothing_follows_a_start_it_is_asked_for(directory, server):
+    stream = record(9, b"{}")
+    with agent_listening(directory, greets(b'{"ok": true}\n' + stream)) as connections:
+        await server.start("1", 1, {})
+        assert len(await collect(server)) == 1
+        assert len(connections) == 2
+
+
+async def test_what_follows_is_of_one_operation_from_its_beginning(directory, server):
+    answer = b'{"ok": true, "follows": true}\n' + record(9, b"{}")
+    with agent_listening(directory, greets(answer)) as connections:
+        await server.start("another", 1, {})
+        assert len(await collect(server)) == 1
+        assert len(connections) == 2
+
+
 @pytest.mark.parametrize(
     "stream",
     [

@@ -7,6 +7,7 @@ import threading
 import pytest
 from django.db import Error, IntegrityError, connection
 
+from agents import database
 from agents.database import BATCH, Writer, read
 from agents.errors import LeaseLost
 from agents.models import Host, Log
@@ -129,3 +130,30 @@ async def test_closing_finishes_what_is_queued(make_writer):
     await closing
     await asyncio.gather(*writes)
     assert await read(Log.objects.count) == 5
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no such limit")
+async def test_who_is_stopped_in_the_middle_of_a_transaction_holds_up_no_other(
+    make_writer, monkeypatch
+):
+    monkeypatch.setattr(database, "STALLED_MS", 300)
+    host = await read(Host.objects.local)
+    stalls, go = threading.Event(), threading.Event()
+    epoch = await read(host.take_lease, "one")
+
+    def check_lease():
+        assert Host.objects.select_for_update().filter(lease_epoch=epoch).exists()
+
+    def stall():
+        Log.objects.create()
+        stalls.set()
+        go.wait(20)
+
+    write = asyncio.create_task(make_writer(guard=check_lease).write(stall))
+    assert await asyncio.to_thread(stalls.wait, 10)
+    await read(host.release_lease, epoch)
+    assert await read(host.take_lease, "two") == epoch + 1
+    go.set()
+    with pytest.raises(Error):
+        await write
+    assert not await read(Log.objects.exists)

@@ -1,4 +1,4 @@
-"""Volumes as archives: the same cases for the fake runtime and for Docker's."""
+"""Volumes: what they take, what they hold as archives, and how they go."""
 
 import gc
 import io
@@ -7,23 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from agents.docker_runtime import DockerRuntime
 from agents.errors import EngineUnavailable, VolumeMissing
-from tests import engines
-
-
-@pytest.fixture(params=["fake", pytest.param("docker", marks=pytest.mark.live)])
-def kind(request):
-    return request.param
-
-
-@pytest.fixture
-def runtime(kind, containers):
-    if kind == "fake":
-        return containers
-    runtime = DockerRuntime()
-    runtime.build_image(engines.IMAGE, print)
-    return runtime
+from tests.contract.containers import start
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -111,14 +97,25 @@ def test_a_removed_volume_is_gone_and_removing_it_again_is_nothing(runtime, pref
         assert runtime.volumes(prefix=prefix) == []
 
 
-@pytest.fixture
-def away(kind, containers, monkeypatch):
-    """A runtime whose engine does not answer."""
-    if kind == "fake":
-        containers.away = True
-        return containers
-    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
-    return DockerRuntime()
+def test_a_volume_is_removed_once_or_twice(runtime, make_spec):
+    spec = make_spec()
+    runtime.remove(runtime.create(spec))
+    for _ in range(2):
+        runtime.remove_volume(spec.workspace_volume)
+
+
+def test_volumes_are_as_large_as_the_files_in_them(runtime, make_spec):
+    spec = make_spec(main="head -c 1000000 /dev/zero > large; ln -s /etc link; exec sleep 60")
+    start(runtime, spec)
+
+    def written():
+        sizes = runtime.volume_sizes(prefix=spec.name)
+        return sizes if sizes[spec.workspace_volume] >= 1_000_000 else None
+
+    sizes = wait_until(written, seconds=20)
+    assert set(sizes) == {spec.workspace_volume, spec.spool_volume}
+    assert sizes[spec.workspace_volume] < 1_010_000
+    assert runtime.volume_sizes(prefix="no-such-volume") == {}
 
 
 # docker-py leaves the socket open on which nobody answered.

@@ -64,6 +64,18 @@ def product(request):
     return request.getfixturevalue(request.param)
 
 
+@pytest.fixture(scope="session")
+def limited():
+    """A product in one process, whose limits are soon reached."""
+    environment = {
+        "TRINITY_DISK_SECONDS": "1",
+        "TRINITY_OPERATIONS_PER_AGENT": "2",
+        "TRINITY_QUEUE_PER_USER": "4",
+    }
+    with running(environment=environment) as product:
+        yield product
+
+
 @pytest.fixture
 def own_product():
     """A running product that the test may kill."""

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from tests import engines
+from tests.following import Viewer
 from tests.live.conftest import running
 from tests.product import PASSWORD
 from tests.settled import differences, rows
@@ -21,6 +22,16 @@ pytestmark = [
     pytest.mark.timeout(180),
     pytest.mark.skipif(not engines.is_root(), reason="an engine of one's own needs root"),
 ]
+# Writes down what it has printed.
+STEPS = """
+import os, sys, time
+count = int(sys.argv[1])
+with open(os.environ["TRINITY_WORKSPACE"] + "/printed", "w") as printed:
+    for number in range(1, count + 1):
+        print("step", number, flush=True)
+        print("step", number, file=printed, flush=True)
+        time.sleep(0.02)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +185,98 @@ def test_a_product_started_without_it_waits_for_it(product, engine):
     engine.start()
     wait_until(lambda: as_before(product), seconds=30, step=0.1)
     nothing_left(product, engine)
+
+
+class Both:
+    """The same program in the agent and isolated, each with a viewer."""
+
+    def __init__(self, product, count):
+        command = ("python3", "-c", STEPS, str(count))
+        self._product = product
+        self.operations = [
+            product.run("runs", *command, isolated=is_isolated) for is_isolated in (False, True)
+        ]
+        self.viewers = [Viewer(product, operation) for operation in self.operations]
+
+    def has(self, lines):
+        return lambda: min(len(viewer.lines) for viewer in self.viewers) >= lines
+
+    def go_on(self):
+        """Wait for more than there is now."""
+        wait_until(self.has(max(len(viewer.lines) for viewer in self.viewers) + 20), seconds=30)
+
+    def ends(self):
+        for viewer in self.viewers:
+            viewer.join(60)
+            texts = viewer.texts()
+            assert texts == [f"step {number}" for number in range(1, len(texts) + 1)]
+        results = [self._product.operation(each)["result"] for each in self.operations]
+        return [
+            (viewer.end["status"], result["error"], len(viewer.lines))
+            for viewer, result in zip(self.viewers, results, strict=True)
+        ]
+
+
+def test_operations_go_on_while_the_engine_does_not_answer(product, engine):
+    long, short = Both(product, 600), Both(product, 150)
+    wait_until(short.has(20), seconds=30)
+    engine.freeze()
+    try:
+        # What has begun does not need it, not even to end.
+        assert short.ends() == [("succeeded", None, 150)] * 2
+        wait_until(lambda: away(product), seconds=15)
+        long.go_on()
+        # What is to begin needs it, or not.
+        inside = product.finished(product.run("runs", "echo", "inside"))
+        assert inside["result"]["logs"] == ["inside"]
+        waits, gives_up = [product.run("runs", "echo", "outside", isolated=True) for _ in range(2)]
+        product.post(f"/api/v1/operations/{gives_up}/cancel").raise_for_status()
+        assert product.finished(gives_up)["status"] == "canceled"
+        assert product.operation(waits)["status"] == "starting"
+    finally:
+        engine.thaw()
+    wait_until(lambda: as_before(product), seconds=30, step=0.1)
+    assert long.ends() == [("succeeded", None, 600)] * 2
+    assert product.finished(waits)["result"]["logs"] == ["outside"]
+    wait_until_nothing_left(product, engine)
+
+
+@pytest.fixture
+def keeping(engine):
+    """While the engine is stopped, containers go on."""
+    engine.keep_containers(keep=True)
+    yield engine
+    engine.keep_containers(keep=False)
+
+
+def test_operations_go_on_while_an_engine_is_stopped_that_keeps_its_containers(product, keeping):
+    both = Both(product, 600)
+    wait_until(both.has(20), seconds=30)
+    keeping.stop()
+    wait_until(lambda: away(product), seconds=10)
+    both.go_on()
+    keeping.start()
+    wait_until(lambda: as_before(product), seconds=30, step=0.1)
+    assert both.ends() == [("succeeded", None, 600)] * 2
+    wait_until_nothing_left(product, keeping)
+
+
+def test_what_an_engine_takes_down_with_it_ends_with_all_that_it_printed(product, engine):
+    both = Both(product, 3000)
+    wait_until(both.has(20), seconds=30)
+    engine.stop()
+    engine.start()
+    wait_until(lambda: as_before(product), seconds=30, step=0.1)
+    ends = both.ends()
+    assert [end[:2] for end in ends] == [("failed", "lost")] * 2
+    printed = product.finished(product.run("runs", "cat", "/home/developer/printed"))["result"]
+    assert 20 <= printed["log_count"] <= ends[0][2] <= printed["log_count"] + 1
+    wait_until_nothing_left(product, engine)
+
+
+def wait_until_nothing_left(product, engine):
+    with closing(docker.DockerClient(engine.url, timeout=60)) as client:
+        wait_until(lambda: differences(product, client) == [], seconds=30, step=0.2)
+    kept = ("ls", "/var/lib/trinity/spool/operations")
+    # Nothing but itself.
+    wait_until(lambda: product.finished(product.run("runs", *kept))["result"]["log_count"] == 1)

@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,7 +17,8 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
 GROWTH_BYTES = 100 * 1024**2
 # Ten million bytes to each of ten streams is more than may be kept, were it kept.
-CHATTY = "for _ in range(95_000): print('chatty ' * 14)"
+LINES = 95_000
+CHATTY = f"for _ in range({LINES}): print('chatty ' * 14)"
 VIEWERS = 10
 
 
@@ -60,6 +62,10 @@ def live_socket(product, operation):
     return viewer
 
 
+def lines_of(product, operation):
+    return sum(event["type"] == "log" for _, event in product.stream(operation))
+
+
 def test_twenty_of_them(own_product):
     own_product.create_agent("chatty", resources={"memory": "1g", "cpu": "1"})
     before = resident(own_product)
@@ -68,6 +74,8 @@ def test_twenty_of_them(own_product):
         for _ in range(VIEWERS):
             viewers.enter_context(stream(own_product, operation))
             viewers.enter_context(live_socket(own_product, operation))
+        reader = viewers.enter_context(ThreadPoolExecutor(1))
+        lines = reader.submit(lines_of, own_product, operation)
         peak, slowest = before, 0.0
 
         def ended():
@@ -79,11 +87,11 @@ def test_twenty_of_them(own_product):
             return own_product.operation(operation, tail=1)["finished_at"]
 
         wait_until(ended, seconds=60, step=0.05)
-        # What would be sent is sent by now: one that reads has it all.
-        lines = sum(event["type"] == "log" for _, event in own_product.stream(operation))
+        # What would be sent is sent by now: who reads has it all, be it now or from the first
+        # line on.
+        assert lines.result(60) == lines_of(own_product, operation) == LINES
         ended()
     growth = peak - before
     print(f"{growth / 1024**2:.0f} MiB more for {VIEWERS * 2} viewers; slowest {slowest:.2f} s")
-    assert lines == 95_000
     assert growth < GROWTH_BYTES
     assert slowest < 1

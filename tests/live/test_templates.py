@@ -24,7 +24,7 @@ TALKER = {
     "display_name": "Talker",
     "resources": {"memory": "1g", "cpu": "1"},
     "command": ["python3", "-c", PROGRAM],
-    "prompt_command": ["sh", "-c", 'cat seen 2>/dev/null; echo "You said: $1"', "-", "{prompt}"],
+    "prompt_command": ["sh", "-c", 'echo hm >&2; echo "You said: $1"', "-", "{prompt}"],
     "metrics": [{"name": "words", "type": "counter", "label": "Words written"}],
     "capabilities": ["talking"],
 }
@@ -113,6 +113,14 @@ def test_an_agent_whose_program_ends_says_with_which_code(product):
         product.call("DELETE", "/api/agents/failing")
 
 
+@pytest.mark.parametrize("isolated", [False, True])
+def test_a_prompt_becomes_the_command_that_its_template_names(product, talker, isolated):
+    asked = {"agent": talker, "prompt": "a b; exit 3", "isolated": isolated}
+    told = product.finished(product.post("/api/v1/operations", asked).json()["id"])
+    assert told["status"] == "succeeded"
+    assert "You said: a b; exit 3" in told["result"]["logs"]
+
+
 def test_its_figures_come_from_its_workspace(product, talker):
     path = "/api/agents/talker/metrics"
     assert not product.get(path).json()["has_metrics"]
@@ -142,6 +150,9 @@ def test_it_answers_a_chat_and_those_who_watch_see_it(product, talker):
     assert answer.json()["response"] == "You said: $(id); 'hello'"
     execution = answer.json()["execution"]
     assert execution["queue_status"] == "succeeded"
+    # The log has both; what was written to standard error is no part of the answer.
+    logged = product.operation(execution["id"])["result"]["logs"]
+    assert sorted(logged) == ["You said: $(id); 'hello'", "hm"]
     assert [each["activity_state"] for each in told] == ["started", "completed"]
     assert told[1]["related_execution_id"] == execution["id"]
     assert product.get("/api/agents/talker/activity").json()["status"] == "idle"

@@ -5,6 +5,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 
 from agents.database import read
+from tests.factories import client_of
 from tests.operations.artifacts import contents, stored
 from tests.operations.driving import run
 from trinity import env
@@ -18,6 +19,9 @@ async def test_a_storage_without_directories_will_do(agent, settings):
     settings.STORAGES = settings.STORAGES | {"artifacts": elsewhere}
     operation = await run(agent, "sh", "-c", 'printf one > "$TRINITY_OUT/one"')
     assert await read(contents, operation) == {"one": b"one"}
+    path = f"/api/v1/operations/{operation.pk}/artifacts/one"
+    answer = await read(lambda: client_of(agent.owner).get(path))
+    assert b"".join([part async for part in answer.streaming_content]) == b"one"
     await read(operation.delete)
     await read(call_command, "prune")
     assert await read(stored, operation) == set()

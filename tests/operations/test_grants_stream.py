@@ -77,6 +77,18 @@ async def test_the_stream_of_another_operation_does_not_exist():
         assert (await viewer.status())[0] == 404
 
 
+async def test_the_file_of_its_log_opens_and_that_of_another_does_not_exist():
+    told, other = await read(asked), await read(make_operation)
+    operation = await read(Operation.objects.get, pk=told["id"])
+    await read(logs.append, operation.log_id, [(False, "a line")], {})
+    for identifier, right in ((told["id"], (200, b"a line\n")), (other.pk, (404, b""))):
+        path = f"{PATH}/{identifier}/logs/download"
+        async with viewing_path(path, **bearer(told)) as viewer:
+            status, _ = await viewer.status()
+            text = b"".join(await viewer.rest()) if status == 200 else b""
+        assert (status, text) == right
+
+
 @pytest.mark.parametrize("wrong", ["poll_x", "nothing"])
 async def test_a_text_that_is_no_token_is_refused(wrong):
     told = await read(asked)
@@ -88,7 +100,7 @@ async def test_everything_else_beside_django_is_closed():
     told = await read(asked)
     operation = await read(Operation.objects.select_related("agent").get, pk=told["id"])
     others = [path for method, path in routes.beside() if method == "GET"]
-    others.remove("/api/v1/operations/{operation_id}/stream")
+    others = [path for path in others if "{operation_id}" not in path]
     assert len(others) >= 5
     for path in others:
         async with viewing_path(path.format(name=operation.agent.name), **bearer(told)) as viewer:

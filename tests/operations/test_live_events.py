@@ -6,8 +6,7 @@ from channels.layers import get_channel_layer
 from agents import consumers, live
 from agents.database import read
 from agents.models import Host
-from operations.endings import operation_group
-from operations.reports import status_event
+from operations import endings
 from tests.factories import make_operation, make_running_agent
 from tests.operations.sockets import page_of
 
@@ -45,14 +44,20 @@ async def test_an_operations_subscriber_is_told_how_it_stands_and_what_becomes_o
     async with page_of(agent.owner) as page:
         [told] = await page.subscribe(f"operation:{operation.pk}")
         assert (told["event"], told["data"]["status"]) == ("operation_status", "starting")
-        operation.status = "processing"
-        message = {
-            "type": "operation.event",
-            "event": "operation_status",
-            "data": status_event(operation),
-        }
-        await live.send(operation_group(operation.pk), message)
+        assert await read(operation.mark_processing)
+        await endings.announce(operation)
         assert (await page.next("operation_status"))["status"] == "processing"
+
+
+async def test_what_waits_is_told_when_its_place_in_line_changes(agent, monkeypatch):
+    monkeypatch.setattr(consumers, "RECHECK_SECONDS", 0.1)
+    first, second = [await read(make_operation, agent=agent) for _ in range(2)]
+    async with page_of(agent.owner) as page:
+        [told] = await page.subscribe(f"operation:{second.pk}")
+        assert told["data"]["queue_position"] == 2
+        assert await read(first.cancel_waiting)
+        assert (await page.next("operation_status"))["queue_position"] == 1
+        assert await page.hears_nothing()
 
 
 async def test_figures_come_to_those_who_watch_them(agent):

@@ -9,6 +9,7 @@ from django.utils import timezone
 from agents.database import read
 from agents.models import Activity
 from operations import queue, requests
+from operations.errors import QueueFull
 from operations.models import Operation
 from operations.requests import NewOperation
 from tests.factories import client_of, make_agent, make_operation, make_running_agent, make_user
@@ -17,6 +18,8 @@ from trinity.audit import SYSTEM, Actor
 from trinity.encryption import seal
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+ADA, BOB = "0x" + "a" * 40, "0x" + "b" * 40
 
 
 @pytest.fixture
@@ -99,6 +102,35 @@ def test_turns_are_remembered_when_another_supervisor_takes_over(busy, settings)
     assert admitted(busy.host) == [theirs]
     theirs.finish(Operation.Status.SUCCEEDED)
     assert admitted(busy.host) == [mine]
+
+
+def test_each_signer_has_turns_and_limits_of_his_own(busy, settings):
+    settings.TRINITY_OPERATIONS_PER_USER = 1
+    settings.TRINITY_OPERATIONS_PER_HOST = 3
+    mine = [make_operation(agent=busy, signer=ADA) for _ in range(3)]
+    theirs = [make_operation(agent=busy, signer=BOB) for _ in range(2)]
+    assert set(admitted(busy.host)) == {mine[0], theirs[0]}
+    assert [position_of(each) for each in (mine[1], theirs[1], mine[2])] == [1, 2, 3]
+    for each in (theirs[0], mine[0]):
+        each.finish(Operation.Status.SUCCEEDED)
+    settings.TRINITY_OPERATIONS_PER_HOST = 2
+    Operation.objects.filter(pk=mine[0].pk).update(admitted_at=timezone.now())
+    # Ada had the last turn.
+    assert admitted(busy.host) == [theirs[1]]
+
+
+def position_of(operation):
+    operation.refresh_from_db()
+    return queue.positions([operation]).get(operation.pk)
+
+
+def test_one_signer_does_not_fill_the_queue_for_others(busy, settings):
+    settings.TRINITY_QUEUE_PER_USER = 1
+    new = NewOperation(command=["true"])
+    for signer in (ADA, BOB):
+        requests.request_operation(busy, Actor(signer=signer), new)
+        with pytest.raises(QueueFull):
+            requests.request_operation(busy, Actor(signer=signer), new)
 
 
 def test_who_waits_and_is_cancelled_ends_at_once(busy, settings):
@@ -217,15 +249,16 @@ async def test_forty_at_once_with_room_for_three_all_end(agent, settings):
     assert ended == operations
 
 
-def test_the_queries_are_as_many_for_one_as_for_thirty(busy, django_assert_num_queries, settings):
+def test_the_queries_are_as_many_for_two_as_for_thirty(busy, django_assert_num_queries, settings):
     settings.TRINITY_OPERATIONS_PER_HOST = 1
-    for count in (1, 29):
-        for _ in range(count):
+    for count in (2, 28):
+        for number in range(count):
             make_operation(agent=busy, requester=make_user())
+            make_operation(agent=busy, signer=f"0x{number}")
         with django_assert_num_queries(4):
             queue.admit(busy.host_id)
         waiting = list(Operation.objects.waiting().select_related("agent"))
-        with django_assert_num_queries(2):
+        with django_assert_num_queries(3):
             assert len(queue.positions(waiting)) == len(waiting)
 
 

@@ -12,16 +12,16 @@ from operations.queue import Waiting, choose, in_turn
 START = datetime(2026, 1, 1, tzinfo=UTC)
 WIDE = {"agent": 99, "user": 99, "host": 99, "isolated": 99}
 
-users = st.one_of(st.none(), st.integers(1, 4))
-lines = st.lists(st.tuples(st.integers(1, 3), users, st.booleans()), max_size=20)
+parties = st.one_of(st.sampled_from(["0xa", "0xb", ""]), st.integers(1, 4))
+lines = st.lists(st.tuples(st.integers(1, 3), parties, st.booleans()), max_size=20)
 limits = st.fixed_dictionaries({kind: st.integers(1, 6) for kind in WIDE})
 
 
 def waiting(requests):
-    """An operation for each agent, user and form, in the order in which they came."""
+    """An operation for each agent, party and form, in the order in which they came."""
     return [
-        Waiting(UUID(int=number), agent, user, isolated, START + timedelta(seconds=number))
-        for number, (agent, user, isolated) in enumerate(requests, 1)
+        Waiting(UUID(int=number), agent, party, isolated, START + timedelta(seconds=number))
+        for number, (agent, party, isolated) in enumerate(requests, 1)
     ]
 
 
@@ -29,8 +29,8 @@ def of(*named):
     return waiting([(1, user, False) for user in named])
 
 
-def users_of(line):
-    return [each.user for each in line]
+def parties_of(line):
+    return [each.party for each in line]
 
 
 def test_one_persons_operations_begin_in_the_order_in_which_they_came():
@@ -39,22 +39,22 @@ def test_one_persons_operations_begin_in_the_order_in_which_they_came():
 
 
 def test_who_asks_for_much_does_not_hold_up_who_asks_for_little():
-    assert users_of(in_turn(of(1, 1, 1, 1, 2, 3), {})) == [1, 2, 3, 1, 1, 1]
+    assert parties_of(in_turn(of(1, 1, 1, 1, 2, 3), {})) == [1, 2, 3, 1, 1, 1]
 
 
 def test_who_was_served_last_comes_last_in_a_round():
     served = {1: START, 2: START - timedelta(seconds=5)}
-    assert users_of(in_turn(of(1, 1, 2, 3), served)) == [3, 2, 1, 1]
+    assert parties_of(in_turn(of(1, 1, 2, 3), served)) == [3, 2, 1, 1]
 
 
-def test_who_has_no_account_is_one_party():
-    assert users_of(in_turn(of(None, None, 2), {})) == [None, 2, None]
+def test_each_signer_is_a_party_of_his_own():
+    assert parties_of(in_turn(of("0xa", "0xa", "0xb", 2), {})) == ["0xa", "0xb", 2, "0xa"]
 
 
 def test_who_waits_for_his_own_limit_holds_up_nobody():
     line = waiting([(1, 1, False), (1, 2, False), (2, 3, False)])
     chosen = choose(line, Counter(), WIDE | {"agent": 1})
-    assert users_of(chosen) == [1, 3]
+    assert parties_of(chosen) == [1, 3]
 
 
 def test_containers_of_their_own_have_a_limit_of_their_own():
@@ -83,7 +83,7 @@ def test_everybody_is_in_the_line_once(requests):
     assert sorted(in_turn(line, {}), key=lambda each: each.id) == line
 
 
-@given(st.lists(users, min_size=1, max_size=25), st.integers(1, 4))
+@given(st.lists(parties, min_size=1, max_size=25), st.integers(1, 4))
 def test_places_go_round_among_all_who_wait(named, places):
     """Served one after the other, nobody gets two more than another who waits all the time."""
     line, served, counts, moment = of(*named), {}, Counter(), START
@@ -92,11 +92,11 @@ def test_places_go_round_among_all_who_wait(named, places):
         for each in choose(in_turn(line, served), Counter(), at_most):
             moment += timedelta(seconds=1)
             line.remove(each)
-            served[each.user] = moment
-            counts[each.user] += 1
-        still = {each.user for each in line}
+            served[each.party] = moment
+            counts[each.party] += 1
+        still = {each.party for each in line}
         assert (
-            max((counts[user] for user in still), default=0)
-            - min((counts[user] for user in still), default=0)
+            max((counts[party] for party in still), default=0)
+            - min((counts[party] for party in still), default=0)
             <= 1
         )

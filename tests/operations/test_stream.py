@@ -1,5 +1,6 @@
 """The events of an operation: its log from any number on, its states, its end."""
 
+import asyncio
 from uuid import uuid4
 
 import pytest
@@ -8,6 +9,7 @@ from agents import events, live
 from agents.database import read
 from agents.models import Share
 from agents.output import logs
+from operations import endings
 from operations.models import Operation
 from tests.factories import make_operation, make_user, share
 from tests.operations.driving import begin, executing
@@ -93,7 +95,7 @@ async def test_lines_come_as_they_are_written_and_the_stream_closes_after_the_en
         await append(operation, "d")
         assert await viewer.next_event() == (4, {"type": "log", "content": "d"})
         await read(finish, operation, Operation.Status.FAILED, exit_code=3)
-        await append(operation)
+        await endings.announce(operation)
         assert (await viewer.events())[-1] == (
             5,
             {"type": "end", "status": "failed", "exit_code": 3},
@@ -119,6 +121,24 @@ async def test_a_quiet_stream_says_that_it_lives(operation, monkeypatch):
         assert await viewer.next_text() == ": keep-alive"
 
 
+async def test_who_waits_beyond_the_end_is_told_too_that_it_lives(operation, monkeypatch):
+    monkeypatch.setattr(events, "KEEP_ALIVE_SECONDS", 0.2)
+    monkeypatch.setattr(events, "RECHECK_SECONDS", 0.1)
+    async with viewing(operation.pk, owner_of(operation), query="after=1000000") as viewer:
+        await viewer.status()
+        await viewer.next_event()
+
+        async def go_on():
+            while True:
+                await append(operation, "of no interest")
+                await asyncio.sleep(0.02)
+
+        writing = asyncio.create_task(go_on())
+        assert await viewer.next_text() == ": keep-alive"
+        writing.cancel()
+        await asyncio.wait([writing])
+
+
 async def test_a_wake_up_that_is_lost_costs_only_time(operation, monkeypatch):
     monkeypatch.setattr(events, "RECHECK_SECONDS", 0.1)
     async with viewing(operation.pk, owner_of(operation), query="after=3") as viewer:
@@ -126,6 +146,19 @@ async def test_a_wake_up_that_is_lost_costs_only_time(operation, monkeypatch):
         await viewer.next_event()
         await read(logs.append, operation.log_id, [(False, "d")], {})
         assert await viewer.next_event() == (4, {"type": "log", "content": "d"})
+
+
+async def test_only_what_is_more_than_new_lines_has_the_viewer_looked_at_again(operation):
+    group = live.log_group(operation.log_id)
+    async with events.wake_ups([group]) as wait:
+        await live.announce_growth(operation.log_id, 1)
+        assert await wait(10) == 1
+        await live.send(group, {"type": "anything.else"})
+        await live.announce_growth(operation.log_id, 2)
+        assert await wait(10) is None
+        await live.announce_growth(operation.log_id, 2)
+        assert await wait(10) == 2
+        assert await wait(0.01) is None
 
 
 async def test_a_share_that_is_withdrawn_ends_the_stream(operation, monkeypatch):

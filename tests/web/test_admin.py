@@ -7,13 +7,11 @@ from django.utils import timezone
 
 from agents.models import Agent, Host, Log, Share, Stats
 from agents.output import logs
-from operations.models import Operation
 from trinity.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
 
 AGENTS = "/admin/agents/agent/"
-OPERATIONS = "/admin/operations/operation/"
 AWAY = "connection refused"
 
 
@@ -31,13 +29,6 @@ def agent(name, owner, **fields):
     )
     Stats.objects.create(agent=made, sampled_at=timezone.now(), cpu_percent=12.34)
     return made
-
-
-def operation(agent, requester, **fields):
-    log = Log.objects.create()
-    return Operation.objects.create(
-        agent=agent, requester=requester, command=["sleep", "9"], log=log, **fields
-    )
 
 
 @pytest.fixture
@@ -112,21 +103,13 @@ def test_the_list_costs_the_same_for_1_and_20_agents(client, root, scribe):
     assert queries_of(client, AGENTS) == for_one
 
 
-def test_the_list_of_operations_costs_the_same_for_1_and_20(client, root, scribe):
-    operation(scribe, root)
-    for_one = queries_of(client, OPERATIONS)
-    for number in range(19):
-        operation(agent(f"agent-{number}", root), root)
-    assert queries_of(client, OPERATIONS) == for_one
-
-
 def test_the_list_shows_status_reason_and_figures_for_the_live_script(client, root):
     agent("scribe", root, status_reason="started <now>")
     page = client.get(AGENTS).content.decode()
     assert 'data-status="running" data-agent="scribe" data-shows="status">running<' in page
     assert "started &lt;now&gt;" in page
     assert "12.3\N{NO-BREAK SPACE}%" in page
-    assert 'src="/static/js/admin_agents.js" type="module"' in page
+    assert 'src="/static/js/admin_live.js" type="module"' in page
 
 
 def test_staff_see_their_own_and_shared_agents(client, scribe, staff):
@@ -247,10 +230,11 @@ def test_sharing_is_recorded_with_who_did_it(client, root, scribe):
     assert AuditEvent.objects.get(verb="share").detail == "bob@example.org as operator"
 
 
-def test_the_end_of_the_log_is_shown_as_text_without_colours(client, root, scribe):
-    logs.append(scribe.log_id, [(False, "\x1b[31m<b>red</b>\x1b[0m")], {})
+def test_the_end_of_the_log_is_followed_live(client, root, scribe):
+    logs.append(scribe.log_id, [(False, "line")] * 700, {})
     page = client.get(change_page(scribe)).content.decode()
-    assert "&lt;b&gt;red&lt;/b&gt;</pre>" in page
+    assert 'data-topic="agent:scribe:logs" data-after="200"' in page
+    assert "/api/agents/scribe/logs/download" in page
 
 
 def test_the_host_is_shown_and_cannot_be_changed(client, root, engine_away):
@@ -262,41 +246,3 @@ def test_the_host_is_shown_and_cannot_be_changed(client, root, engine_away):
 def test_the_host_is_for_administrators(client, staff):
     staff("operator")
     assert client.get("/admin/agents/host/").status_code == 403
-
-
-def test_a_stranger_sees_no_operation(client, scribe, staff):
-    one = operation(scribe, scribe.owner)
-    staff()
-    assert not client.get(OPERATIONS).context["cl"].queryset.exists()
-    page = reverse("admin:operations_operation_change", args=[one.pk])
-    assert client.get(page).status_code == 302
-
-
-def test_an_operation_shows_its_command_outcome_and_last_lines(client, root, scribe):
-    one = operation(scribe, root, status="failed", error="exited", exit_code=3)
-    logs.append(one.log_id, [(False, "the last line")], {})
-    page = client.get(reverse("admin:operations_operation_change", args=[one.pk])).content.decode()
-    for expected in ("sleep 9", 'data-status="failed"', "the last line"):
-        assert expected in page
-
-
-def test_an_operator_cancels_an_operation(client, scribe, staff):
-    one = operation(scribe, scribe.owner)
-    user = staff("operator")
-    assert told(act(client, "cancel", one, page=OPERATIONS)) == [f"{one} is being canceled"]
-    one.refresh_from_db()
-    assert one.cancel_requested_at
-    assert AuditEvent.objects.get(object_type="operation").actor == user
-
-
-def test_a_viewer_may_not_cancel_what_another_asked_for(client, scribe, staff):
-    one = operation(scribe, scribe.owner)
-    staff("viewer")
-    assert told(act(client, "cancel", one, page=OPERATIONS)) == [f"{one}: you may not cancel it"]
-    one.refresh_from_db()
-    assert one.cancel_requested_at is None
-
-
-def test_canceling_what_has_ended_says_so(client, root, scribe):
-    one = operation(scribe, root, status="succeeded")
-    assert told(act(client, "cancel", one, page=OPERATIONS)) == [f"{one} has ended already"]

@@ -14,7 +14,7 @@ from trinity import audit
 pytestmark = pytest.mark.django_db
 
 PASSWORD = "correct horse battery"
-TABS = ["", "/files", "/git", "/history", "/settings"]
+TABS = ["", "/operations", "/files", "/git", "/history", "/settings"]
 PAGES = ["/agents", *[f"/agents/scribe{tab}" for tab in TABS]]
 
 

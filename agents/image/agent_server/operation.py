@@ -37,6 +37,7 @@ class Operation:
         self.changed = asyncio.Event()
         self.launched = asyncio.Event()
         self._leader: int | None = None
+        self._number: int | None = None
         self._exited: asyncio.Future[int] | None = None
         self._verdict: tuple[str, str] | None = None
         self._result: Result | None = None
@@ -102,7 +103,7 @@ class Operation:
         if self.end or self._leader is None or self._exited is None:
             return
         # Looked for first: children of the dead no longer show whose they were.
-        found = processes.members(self._leader, self._mark)
+        found = processes.members(self._leader, self._mark, self._number)
         if not self._exited.done():
             os.killpg(self._leader, number)
         for process in found:
@@ -137,7 +138,8 @@ class Operation:
         if self._verdict:
             return None
         try:
-            process = self._launch(spec, environment)
+            with processes.numbered() as self._number:
+                process = self._launch(spec, environment)
         except (OSError, ValueError) as error:
             self._verdict = "start_failed", _describe(error)
             return None
@@ -166,7 +168,7 @@ class Operation:
     async def _sweep(self, leader: int) -> None:
         """Kill what the main process left behind, until nothing of it is found."""
         deadline = time.monotonic() + SWEEP_SECONDS
-        while found := processes.members(leader, self._mark):
+        while found := processes.members(leader, self._mark, self._number):
             for process in found:
                 _kill(process.pid, signal.SIGKILL)
             if time.monotonic() > deadline:

@@ -3,14 +3,20 @@
 import asyncio
 import ctypes
 import os
+import resource
+import secrets
 import signal
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
+# Of real-time scheduling, which nobody does here; to an ordinary process it is no limit at all.
+MARKING_LIMIT = resource.RLIMIT_RTTIME
+MARKING_LIMIT_NAME = b"Max realtime timeout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +76,37 @@ def protect_this_process() -> None:
             raise OSError(ctypes.get_errno(), "prctl failed")
 
 
-def members(leader: int, mark: bytes) -> list[Process]:
-    """Living processes of the leader's session, with the mark, or descended from such.
+@contextmanager
+def numbered() -> Iterator[int]:
+    """Give a number that what is started inside keeps, with all that it starts.
+
+    It is a limit, which a process of its user can lower and never raise: also a daemon that has
+    left its session, its parents and its environment still has it.
+    """
+    before = resource.getrlimit(MARKING_LIMIT)[1]
+    # At first by chance: where servers share a machine, as in tests, so do their processes.
+    number = before - 1 if before != resource.RLIM_INFINITY else 2**61 + secrets.randbits(61)
+    resource.setrlimit(MARKING_LIMIT, (number, number))
+    try:
+        yield number
+    finally:
+        # What we start for ourselves must not be taken for it.
+        resource.setrlimit(MARKING_LIMIT, (number - 1, number - 1))
+
+
+def members(leader: int, mark: bytes, number: int | None = None) -> list[Process]:
+    """Living processes of the leader's session, with the mark or number, or descended from such.
 
     ``mark`` is a ``NAME=value`` of the environment, which a program that makes
-    itself a daemon keeps.
+    itself a daemon keeps as a rule.
     """
     processes = [process for process in _all_processes() if process.is_alive]
     found = {
         process.pid: process
         for process in processes
-        if leader in (process.group, process.session) or _is_marked(process.pid, mark)
+        if leader in (process.group, process.session)
+        or _is_marked(process.pid, mark)
+        or _is_numbered(process.pid, number)
     }
     while children := {
         process.pid: process
@@ -123,3 +149,15 @@ def _is_marked(pid: int, mark: bytes) -> bool:
         return mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return False
+
+
+def _is_numbered(pid: int, number: int | None) -> bool:
+    if number is None:
+        return False
+    try:
+        limits = Path(f"/proc/{pid}/limits").read_bytes()
+    except OSError:
+        return False
+    # Its name, the soft limit, the hard one.
+    told = limits.partition(MARKING_LIMIT_NAME)[2].split(maxsplit=2)
+    return told[1:2] == [b"%d" % number]

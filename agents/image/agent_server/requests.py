@@ -39,15 +39,6 @@ class Spec:
             ),
         )
 
-    def without_environment(self) -> dict[str, Any]:
-        """Return what may be written to disk: the environment holds secrets."""
-        return {
-            "command": self.command,
-            "workdir": self.workdir and str(self.workdir),
-            "timeout_seconds": self.timeout_seconds,
-            "output_cap_bytes": self.output_cap_bytes,
-        }
-
 
 def identifier(fields: dict[str, Any]) -> str:
     text = fields.get("id")

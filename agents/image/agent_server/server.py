@@ -94,6 +94,9 @@ class AgentServer:
         try:
             if request.get("verb") == "attach":
                 await self._attach(request, reader, writer)
+            elif request.get("verb") == "start" and "follow" in request:
+                await self._obey(request)
+                await self._attach(request | {"offset": request["follow"]}, reader, writer)
             elif request.get("verb") == "artifacts":
                 await artifacts.give(self._find(request), writer)
             elif request.get("verb") in file_verbs.VERBS:
@@ -157,7 +160,7 @@ class AgentServer:
         # Known from here on: the same id may come again while the disk works.
         self._operations[identifier] = operation
         try:
-            await asyncio.to_thread(operation.folder.record, spec.without_environment())
+            await asyncio.to_thread(operation.folder.make)
             output = Output(operation.folder.output, spec.output_cap_bytes)
         except OSError:
             del self._operations[identifier]
@@ -205,7 +208,7 @@ class AgentServer:
         descriptor = operation.folder.open_output()
         try:
             _check_offset(descriptor, offset, operation.size)
-            await wire.send(writer, {"ok": True, "state": operation.state})
+            await wire.send(writer, {"ok": True, "state": operation.state, "follows": True})
             follower = asyncio.create_task(_follow(operation, descriptor, offset, writer))
             _keep(follower, self._followers)
             await _while_connected(follower, reader)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
 from .requests import IDENTIFIER, LARGEST_INTEGER
 from .results import Result
@@ -99,16 +99,13 @@ class Folder:
         self.output = path / "output"
         self._end = path / "end.json"
 
-    def record(self, spec: dict[str, Any]) -> None:
-        """Write down durably that the operation exists; raise OSError if it cannot be."""
+    def make(self) -> None:
+        """Make it, and with it durable that the operation is known; raise OSError."""
         self.path.mkdir(mode=0o700)
         try:
             self.work.mkdir()
             self.out.mkdir()
-            # No rename, the directory is new: one write of the journal less.
-            with (self.path / "spec.json").open("xb") as file:
-                _write_through(file, json.dumps(spec).encode())
-            _sync(self.path)
+            # Its name is what counts: only that must outlast a power cut.
             _sync(self.path.parent)
         except OSError:
             shutil.rmtree(self.path, ignore_errors=True)

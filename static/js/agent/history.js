@@ -1,4 +1,5 @@
 /** What an agent did and what was done to it, the newest first, as it happens. */
+import { duration } from "../format.js";
 import { call } from "../http.js";
 import { setStatus } from "../page.js";
 import { makeRow, showEmpty, showRows } from "../table.js";
@@ -9,15 +10,13 @@ const MOST = 200;
 function fill(row, activity) {
   row.dataset.activity = activity.id;
   const words = activity.activity_type.replaceAll("_", " ");
-  row.querySelector('[data-field="what"]').textContent = activity.details?.verb ?? words;
+  const what = row.querySelector('[data-field="what"]');
+  what.textContent = activity.details?.verb ?? words;
+  const id = activity.related_execution_id;
+  if (id) what.replaceChildren(Object.assign(document.createElement("a"), { href: `/operations/${id}`, textContent: words }));
   row.querySelector('[data-field="more"]').textContent = activity.details?.text ?? "";
   row.querySelector('[data-field="took"]').textContent = duration(activity.duration_ms);
   setStatus(row, activity.activity_state);
-}
-
-function duration(milliseconds) {
-  if (milliseconds === null || milliseconds === undefined) return "";
-  return milliseconds < 1000 ? `${milliseconds}\u00a0ms` : `${(milliseconds / 1000).toFixed(1)}\u00a0s`;
 }
 
 async function list() {

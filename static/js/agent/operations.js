@@ -2,9 +2,8 @@
 import { showTime } from "../format.js";
 import { call, reporting, whileBusy } from "../http.js";
 import { LogPane } from "../log.js";
+import { isFinished, outcomeOf } from "../operations.js";
 import { field, setField, setStatus } from "../page.js";
-
-const FINISHED = new Set(["succeeded", "failed", "canceled"]);
 
 export class Operations {
   #agent;
@@ -29,7 +28,7 @@ export class Operations {
     const id = row.dataset.operation;
     row.querySelector("[data-open]").addEventListener("click", () => this.#open(row));
     row.querySelector("[data-cancel]").addEventListener("click", (event) => this.#cancel(id, event.target));
-    if (!FINISHED.has(row.dataset.status)) this.#live.subscribe(`operation:${id}`);
+    if (!isFinished(row.dataset.status)) this.#live.subscribe(`operation:${id}`);
   }
 
   async #run(event) {
@@ -54,6 +53,7 @@ export class Operations {
     setField(row, "requester", document.getElementById("operations").dataset.user);
     showTime(field(row, "created_at"), created_at);
     setStatus(row, "starting");
+    row.querySelector("[data-page]").href = `/operations/${id}`;
     row.querySelector("[data-cancel]").hidden = false;
     this.#rows.prepend(row);
     document.getElementById("no-operations").hidden = true;
@@ -83,7 +83,7 @@ export class Operations {
 
   async #reload() {
     for (const row of this.#rows.querySelectorAll("tr[data-operation]")) {
-      if (!FINISHED.has(row.dataset.status)) await this.#load(row.dataset.operation);
+      if (!isFinished(row.dataset.status)) await this.#load(row.dataset.operation);
     }
   }
 
@@ -97,8 +97,8 @@ export class Operations {
     if (!row) return;
     row.dataset.status = status;
     setStatus(row, status);
-    if (!FINISHED.has(status)) return;
-    setField(row, "outcome", typeof exit_code === "number" ? `exit code ${exit_code}` : error || "");
+    if (!isFinished(status)) return;
+    setField(row, "outcome", outcomeOf({ error, exit_code }));
     row.querySelector("[data-cancel]").hidden = true;
     this.#live.unsubscribe(`operation:${id}`);
   }

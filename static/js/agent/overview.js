@@ -2,11 +2,12 @@
 import { bytes, percent, UNKNOWN } from "../format.js";
 import { call, Refused } from "../http.js";
 import { LogPane } from "../log.js";
+import { LogSearch } from "../log_search.js";
 import { Chart } from "./charts.js";
 import { live, logAfter, name, onStatus, path } from "./heading.js";
 import { Operations } from "./operations.js";
-import { LogSearch } from "./search.js";
 
+const MOST_LINES = 1000;
 const MEGABYTE = 1024 ** 2;
 const PERCENT_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 400, 800];
 const MEMORY_STEPS = Array.from({ length: 18 }, (_, power) => MEGABYTE * 2 ** power);
@@ -40,6 +41,13 @@ async function drawPast() {
   }
 }
 
+async function find(wanted) {
+  const query = new URLSearchParams({ q: wanted, tail: MOST_LINES });
+  const { logs, truncated } = await call("GET", `${path}/logs?${query}`);
+  const lines = logs ? logs.replace(/\n$/, "").split("\n") : [];
+  return { lines: lines.map((text) => ({ text })), note: truncated ? "The last " : "" };
+}
+
 live.on("state", async (state) => {
   if (state !== "open") return;
   await drawPast();
@@ -52,5 +60,5 @@ live.on("agent_stats_update", (stats) => {
 });
 onStatus((status) => status !== "running" && showFigures(null));
 new LogPane("log", live).open(`agent:${name}:logs`, Number(logAfter));
-new LogSearch("log-search", path);
+new LogSearch("log-search", find);
 new Operations(name, live);

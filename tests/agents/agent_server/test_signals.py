@@ -20,6 +20,8 @@ if os.fork() == 0:
 os.wait()
 time.sleep(float(sys.argv[1]))
 """
+# The shell that has started it ends before it says its number.
+BARE_DAEMON = "(env -i setsid sh -c 'echo $$; exec sleep 300 >/dev/null 2>&1' &)"
 
 
 def first_line(client, id):
@@ -78,6 +80,17 @@ def test_daemons_without_our_mark_are_found_by_their_descent(client):
     client.signal(id, "KILL")
     client.finish(id)
     eventually(lambda: not any(is_running(daemon) for daemon in daemons))
+
+
+def test_a_daemon_without_session_parents_or_environment_is_still_its_operations(client):
+    """It ends with its own operation, and not with that of another."""
+    first, second = [client.start("sh", "-c", f"{BARE_DAEMON}; exec sleep 300") for _ in range(2)]
+    daemons = [int(first_line(client, id)) for id in (first, second)]
+    for id, ended, goes_on in ((second, daemons[1], [daemons[0]]), (first, daemons[0], [])):
+        client.signal(id, "TERM")
+        client.finish(id)
+        eventually(lambda: not is_running(ended))  # noqa: B023
+        assert all(is_running(daemon) for daemon in goes_on)
 
 
 def test_a_child_that_keeps_the_pipe_does_not_hold_up_the_end(client):

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.agents.agent_server.client import new_id
+from tests.agents.agent_server.client import new_id, receive, send
 
 
 def test_the_same_id_starts_once(client, server):
@@ -22,6 +22,23 @@ def test_a_known_id_answers_with_its_state(client):
     client.signal(id, "KILL")
     client.finish(id)
     assert client.ask("start", id=id, epoch=1, spec=spec)["state"] == "finished"
+
+
+def test_what_it_writes_follows_the_answer_where_that_is_asked_for(client):
+    spec = {"command": ["echo", "hello"]}
+    with client.authenticated() as stream:
+        send(stream, {"verb": "start", "id": new_id(), "epoch": 1, "spec": spec, "follow": 0})
+        assert receive(stream)["follows"]
+        assert b"hello" in stream.read()
+
+
+def test_a_start_that_is_refused_is_not_followed(client):
+    client.start("true", epoch=5)
+    with client.authenticated() as stream:
+        asked = {"id": new_id(), "epoch": 4, "spec": {"command": ["true"]}, "follow": 0}
+        send(stream, {"verb": "start", **asked})
+        assert receive(stream)["code"] == "stale_epoch"
+        assert stream.read() == b""
 
 
 def test_a_lower_epoch_is_refused_also_after_a_restart(client, server):

@@ -7,30 +7,15 @@ import pytest
 
 from agents.database import read
 from agents.models import Agent, Share
-from tests.factories import make_agent, make_running_agent, make_user, share
+from tests.factories import make_agent, make_user, share
 from tests.uploads import put, sending
-from tests.workspaces import lying, running_agent, workspace_of
+from tests.workspaces import lying
 from trinity.models import AuditEvent
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PATH = "/api/agents/scribe/files"
 LIMIT = 100 * 1024**2
-
-
-@pytest.fixture
-def agent():
-    return running_agent("scribe")
-
-
-@pytest.fixture
-def liar():
-    return make_running_agent(name="scribe")
-
-
-@pytest.fixture
-def workspace(agent, containers):
-    return workspace_of(containers, agent)
 
 
 async def refusal(user, *parts, path="file", **options):

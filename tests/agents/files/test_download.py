@@ -9,28 +9,13 @@ import pytest
 from agents.database import read
 from agents.errors import AgentUnavailable
 from agents.models import Agent
-from tests.factories import make_agent, make_running_agent, make_user, share
+from tests.factories import make_agent, make_user, share
 from tests.streams import viewing
-from tests.workspaces import lying, running_agent, workspace_of
+from tests.workspaces import lying
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PATH = "/api/agents/scribe/files/download"
-
-
-@pytest.fixture
-def agent():
-    return running_agent("scribe")
-
-
-@pytest.fixture
-def liar():
-    return make_running_agent(name="scribe")
-
-
-@pytest.fixture
-def workspace(agent, containers):
-    return workspace_of(containers, agent)
 
 
 async def download(user, path, *, ends=True):

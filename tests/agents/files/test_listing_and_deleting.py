@@ -6,28 +6,13 @@ import time
 import pytest
 
 from agents.models import Agent, Share
-from tests.factories import client_of, make_agent, make_running_agent, make_user, share
+from tests.factories import client_of, make_agent, make_user, share
 from tests.parallel import at_once, meanwhile
 from tests.waiting import wait_until
-from tests.workspaces import lying, running_agent, silent, workspace_of
+from tests.workspaces import lying, silent
 from trinity.models import AuditEvent
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def agent():
-    return running_agent("scribe")
-
-
-@pytest.fixture
-def liar():
-    return make_running_agent(name="scribe")
-
-
-@pytest.fixture
-def workspace(agent, containers):
-    return workspace_of(containers, agent)
 
 
 @pytest.fixture

@@ -1,17 +1,16 @@
-/** Searching an agent's whole log; what was found takes the place of the live log until it is cleared. */
-import { drawLine } from "../ansi.js";
-import { call, Refused } from "../http.js";
-
-const MOST_LINES = 1000;
+/** Searching a whole log; what was found takes the place of the live log until it is cleared. */
+import { drawLine } from "./ansi.js";
+import { Refused } from "./http.js";
 
 export class LogSearch {
-  #path;
+  #find;
   #form;
   #log = document.getElementById("log");
   #found = document.getElementById("found");
 
-  constructor(id, path) {
-    this.#path = path;
+  /** `find(text)` returns `{lines: [{text, seq?}], note}`, the note for when there are more. */
+  constructor(id, find) {
+    this.#find = find;
     this.#form = document.getElementById(id);
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -24,27 +23,28 @@ export class LogSearch {
   async #search() {
     const wanted = this.#form.q.value;
     if (!wanted) return this.#show(false);
-    const query = new URLSearchParams({ q: wanted, tail: MOST_LINES });
     try {
-      const { logs, truncated } = await call("GET", `${this.#path}/logs?${query}`);
-      this.#list(logs ? logs.replace(/\n$/, "").split("\n") : [], truncated);
+      const { lines, note } = await this.#find(wanted);
+      // Another search may have begun meanwhile, or this one may have been cleared.
+      if (this.#form.q.value !== wanted) return undefined;
+      this.#list(lines, `${note ?? ""}${lines.length} matching ${lines.length === 1 ? "line" : "lines"}`);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      this.#list([], false, error.message);
+      this.#list([], error.message);
     }
     return this.#show(true);
   }
 
-  #list(lines, isMore, problem) {
+  #list(lines, count) {
     const drawn = document.createDocumentFragment();
-    for (const line of lines) {
+    for (const { seq, text } of lines) {
       const element = document.createElement("div");
-      drawLine(element, line);
+      if (seq) element.dataset.seq = seq;
+      drawLine(element, text);
       drawn.append(element);
     }
     this.#found.querySelector("[data-lines]").replaceChildren(drawn);
-    const count = `${isMore ? "The last " : ""}${lines.length} matching ${lines.length === 1 ? "line" : "lines"}`;
-    this.#found.querySelector("[data-count]").textContent = problem ?? count;
+    this.#found.querySelector("[data-count]").textContent = count;
   }
 
   #show(isSearch) {
