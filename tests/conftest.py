@@ -54,6 +54,8 @@ def pytest_sessionfinish(session):
 
 def pytest_collection_modifyitems(config, items):
     live = [item for item in items if item.get_closest_marker("live")]
+    # They wait most of the time: at the end, other workers would have nothing to do meanwhile.
+    items.sort(key=lambda item: item.get_closest_marker("live") is None)
     if not live or engines.answers():
         return
     if os.environ.get("TRINITY_REQUIRE_ENGINE") == "1":

@@ -17,10 +17,10 @@ CLOCK = f"""
 import time
 for number in range({LINES}):
     print(time.time(), flush=True)
-    time.sleep(0.1)
+    time.sleep(0.25)
 """
 # Far above what a line takes, far below what a buffer of nginx holds back.
-AT_ONCE_SECONDS = 1
+AT_ONCE_SECONDS = 4
 KEEP_ALIVE_SECONDS = 15
 
 

@@ -63,7 +63,7 @@ if (($#)); then
     "$PYTHON" -m pytest "$@"
     status=$?
 else
-    TRINITY_EVERY_ANSWER=1 "$PYTHON" -m pytest -n 3 --dist loadfile
+    TRINITY_EVERY_ANSWER=1 "$PYTHON" -m pytest -n 3 --dist loadfile --no-loadscope-reorder
     status=$?
     if has_postgres; then
         say "The tests of agents and operations again, on PostgreSQL"
