@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, closing, contextmanager, suppress
 from datetime import UTC, datetime
@@ -52,6 +53,7 @@ CHECK_SECONDS = 3
 VERB_SECONDS = 20
 # To look at each file of all volumes.
 DISK_SECONDS = 120
+BUSY_SECONDS = 0.2
 # Between two pieces of an archive, or until the last of one is unpacked.
 TRANSFER_SECONDS = 600
 DEFAULT_URL = "unix:///var/run/docker.sock"
@@ -250,12 +252,25 @@ class DockerRuntime:
 
     def volume_sizes(self, *, prefix: str) -> dict[str, int]:
         with translated():
-            found = self._client(DISK_SECONDS).df()["Volumes"] or []
+            found = self._disk_usage()["Volumes"] or []
         return {
             each["Name"]: each["UsageData"]["Size"]
             for each in found
             if each["Name"].startswith(prefix) and each["UsageData"]["Size"] >= 0
         }
+
+    def _disk_usage(self) -> dict[str, Any]:
+        """Ask until nobody else does: the engine refuses a second one meanwhile."""
+        until = time.monotonic() + DISK_SECONDS
+        while True:
+            try:
+                usage: dict[str, Any] = self._client(DISK_SECONDS).df()
+            except APIError as error:
+                if "already running" not in str(error.explanation) or time.monotonic() > until:
+                    raise
+                time.sleep(BUSY_SECONDS)
+            else:
+                return usage
 
     def disk(self) -> Path | None:
         if self._root is None:

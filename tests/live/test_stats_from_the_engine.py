@@ -65,7 +65,8 @@ def test_the_engine_tells_what_the_kernel_would(busy, request):
     request.getfixturevalue("unseen")
     first = sampled(runtime, container)
     assert first.cpu_seconds >= from_kernel.cpu_seconds
-    assert first.memory_bytes == pytest.approx(from_kernel.memory_bytes, rel=0.2)
+    # What it holds may grow between the two.
+    assert first.memory_bytes == pytest.approx(from_kernel.memory_bytes, rel=0.5)
     assert first.memory_limit_bytes == from_kernel.memory_limit_bytes == 256 * 1024**2
     # A network that is not there has no counters, and not counters of 0.
     assert first.network_rx_bytes is None

@@ -139,6 +139,9 @@ def test_its_figures_come_from_its_workspace(product, talker):
 
 def test_it_answers_a_chat_and_those_who_watch_see_it(product, talker):
     with product.socket("agent:talker") as live:
+        # Frames are answered in order, so the subscription is in force.
+        live.send("rubbish")
+        next_frame(live, "error")
         began = time.monotonic()
         answer = product.post("/api/agents/talker/chat", {"message": "$(id); 'hello'"})
         print(f"answered in {time.monotonic() - began:.3f} s")
