@@ -203,11 +203,13 @@ def test_a_new_container_that_ends_at_once_is_taken_back(own, engine, broken_ima
 
 def test_a_container_that_is_restarted_by_hand_has_its_environment(own, engine):
     make_due(own, "by hand")
-    restart(own)
     before = runs(own)
+    restart(own)
+    # What it writes comes a moment after it runs.
+    wait_until(lambda: runs(own) == before + 1, seconds=20)
     engine.containers.get(own.agent("counter")["container_id"]).restart(timeout=5)
     # Its own program waits for what it was given, and writes again.
-    wait_until(lambda: runs(own) == before + 1, seconds=20)
+    wait_until(lambda: runs(own) == before + 2, seconds=20)
 
     def found():
         if own.agent("counter")["status"] != "running":
