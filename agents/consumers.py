@@ -19,7 +19,7 @@ from django.db import Error as DatabaseError
 from agents import live
 from agents.database import read
 from agents.models import Agent
-from agents.output import logs
+from agents.output import logs, shared_chunks
 from agents.topics import Topic
 from trinity.audit import Actor, record_denial
 from trinity.identity import as_of_now, authenticate_scope
@@ -66,17 +66,18 @@ class LogPump:
         self._acknowledged.set()
 
     async def _run(self) -> None:
-        while True:
-            try:
-                await self._pump()
-            except DatabaseError as error:
-                logger.warning("A live log waits for the database: %s", error)
-                await asyncio.sleep(WAKE_SECONDS)
+        with shared_chunks.cache.followed(self._log_id):
+            while True:
+                try:
+                    await self._pump()
+                except DatabaseError as error:
+                    logger.warning("A live log waits for the database: %s", error)
+                    await asyncio.sleep(WAKE_SECONDS)
 
     async def _pump(self) -> None:
         while True:
             self._grew.clear()
-            chunk = await logs.cache.after(self._log_id, self._seq)
+            chunk = await shared_chunks.cache.after(self._log_id, self._seq)
             if chunk is None:
                 await self._wait_for_growth()
                 continue

@@ -5,14 +5,14 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
 from channels.layers import get_channel_layer
 
 from agents import live
 from agents.database import read
-from agents.output import logs
+from agents.output import logs, shared_chunks
 from agents.responses import Receive, Scope, Send, admitted, answer_at_once, respond
 from trinity import poll_tokens
 from trinity.errors import InsufficientScope, Invalid
@@ -33,6 +33,10 @@ HEADERS = [
 ]
 
 
+Message = dict[str, Any]
+Refresh = Callable[[], int | None]
+
+
 class InvalidPosition(Invalid):
     code = "invalid_position"
 
@@ -49,16 +53,19 @@ class Followed(Protocol):
 
     @property
     def is_over(self) -> bool:
-        """No line follows those that were stored at the last look."""
+        """No line follows those that are stored by now."""
 
-    def look(self) -> None:
-        """Look how things stand, in a thread."""
+    def look(self) -> int:
+        """Look how things stand, in a thread; return the number of the log's last line."""
 
-    def refresh(self, user: User) -> bool:
-        """Look likewise; return False when the user may not see them any more."""
+    def refresh(self, user: User) -> int | None:
+        """Look likewise; return None when the user may not see them any more."""
+
+    def hear(self, message: Message) -> None:
+        """Learn how things stand from what the groups were told; growth is left out."""
 
     def news(self) -> bytes:
-        """What the last look found that was not told yet, beside the log's lines."""
+        """What was learnt and not told yet, beside the log's lines."""
 
     def end(self, seq: int) -> bytes:
         """What comes last, with its number."""
@@ -67,7 +74,7 @@ class Followed(Protocol):
 class Polled(Followed, Protocol):
     """What a poll token may open too."""
 
-    def refresh(self, user: User | Poller) -> bool: ...
+    def refresh(self, user: User | Poller) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,27 +82,27 @@ class _Opened:
     followed: Followed
     seq: int
     is_seen_whole: bool
-    refresh: Callable[[], bool]
+    refresh: Refresh
 
     @classmethod
-    def at(cls, scope: Scope, followed: Followed, refresh: Callable[[], bool]) -> "_Opened":
+    def at(cls, scope: Scope, followed: Followed, refresh: Refresh) -> "_Opened":
         seq = _position(scope)
         is_seen_whole = followed.is_over and seq > logs.last_seq(followed.log_id)
         return cls(followed, seq, is_seen_whole, refresh)
 
 
 def _open(user: User, scope: Scope, followed: Followed) -> _Opened:
-    def refresh() -> bool:
+    def refresh() -> int | None:
         now = as_of_now(user)
-        return now is not None and followed.refresh(now)
+        return followed.refresh(now) if now else None
 
     return _Opened.at(scope, followed, refresh)
 
 
 def _open_polled(poller: Poller, scope: Scope, followed: Polled) -> _Opened:
-    def refresh() -> bool:
+    def refresh() -> int | None:
         now = poll_tokens.as_of_now(poller)
-        return now is not None and followed.refresh(now)
+        return followed.refresh(now) if now else None
 
     return _Opened.at(scope, followed, refresh)
 
@@ -153,72 +160,84 @@ async def _kept_alive(parts: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
                 said_at = loop.time()
 
 
+class Heard(NamedTuple):
+    """What the groups were told meanwhile."""
+
+    #: The highest number that a log has grown to, by any message.
+    grown_to: int
+    #: The last message that was about more than that.
+    message: Message | None
+
+
+Wait = Callable[[float], Awaitable[Heard | None]]
+
+
 async def _events(opened: _Opened) -> AsyncGenerator[bytes]:
+    yield b"retry: 1000\n\n"
+    followed = opened.followed
+    async with wake_ups(followed.groups) as wait:
+        with shared_chunks.cache.followed(followed.log_id):
+            async for part in _parts(opened, wait):
+                yield part
+
+
+async def _parts(opened: _Opened, wait: Wait) -> AsyncGenerator[bytes]:
     followed, seq = opened.followed, opened.seq
     loop = asyncio.get_running_loop()
-    yield b"retry: 1000\n\n"
     recheck_at = loop.time() + RECHECK_SECONDS
-    async with wake_ups(followed.groups) as wait:
-        # Something may have happened since it was found.
-        grown_to: int | None = None
-        while True:
-            # Not for each line: many viewers of a chatty log would cost little else but this.
-            if loop.time() >= recheck_at:
-                if not await read(opened.refresh):
-                    return
-                recheck_at, grown_to = loop.time() + RECHECK_SECONDS, None
-            elif grown_to is None:
-                await read(followed.look)
-            if news := followed.news():
-                yield news
-            while (grown_to is None or seq < grown_to) and (
-                chunk := await logs.cache.after(followed.log_id, seq)
-            ):
-                yield chunk.events
-                seq = chunk.last_seq
-                # A long log takes a while to send: its viewer is looked at again meanwhile.
-                if loop.time() > recheck_at:
-                    break
-            else:
-                if followed.is_over:
-                    yield followed.end(seq + 1)
-                    return
-                grown_to = await wait(recheck_at - loop.time())
-                yield b""
+    # Something may have happened since it was found.
+    grown_to: int | None = await read(followed.look)
+    while grown_to is not None:
+        if news := followed.news():
+            yield news
+        while seq < grown_to and (chunk := await shared_chunks.cache.after(followed.log_id, seq)):
+            yield chunk.events
+            seq = chunk.last_seq
+            # A long log takes a while to send: its viewer is looked at again meanwhile.
+            if loop.time() > recheck_at:
+                break
+        else:
+            if followed.is_over:
+                yield followed.end(seq + 1)
+                return
+            heard = await wait(recheck_at - loop.time())
+            yield b""
+            if heard:
+                grown_to = max(grown_to, heard.grown_to)
+                if heard.message:
+                    followed.hear(heard.message)
+        # Not for each line: many viewers of a chatty log would cost little else but this.
+        if loop.time() >= recheck_at:
+            grown_to = await read(opened.refresh)
+            recheck_at = loop.time() + RECHECK_SECONDS
 
 
 @asynccontextmanager
-async def wake_ups(
-    groups: Sequence[str],
-) -> AsyncIterator[Callable[[float], Awaitable[int | None]]]:
-    """Give a wait for the next message of a group, for at most so many seconds.
-
-    It returns the number that a log has grown to when that is all that there is to look at.
-    """
+async def wake_ups(groups: Sequence[str]) -> AsyncIterator[Wait]:
+    """Give a wait for the next message of a group, for at most so many seconds."""
     layer: Any = get_channel_layer()
     channel = await layer.new_channel("stream.")
     woken = asyncio.Event()
-    grown_to, is_news = 0, False
+    grown_to, last = 0, None
 
     async def hear() -> None:
-        nonlocal grown_to, is_news
+        nonlocal grown_to, last
         while True:
             message = await layer.receive(channel)
-            if message["type"] == live.GREW:
-                grown_to = max(grown_to, message["seq"])
-            else:
-                is_news = True
+            grown_to = max(grown_to, message.get("seq", 0))
+            if message["type"] != live.GREW:
+                last = message
             woken.set()
 
-    async def wait(seconds: float) -> int | None:
-        nonlocal is_news
+    async def wait(seconds: float) -> Heard | None:
+        nonlocal last
         try:
             await asyncio.wait_for(woken.wait(), seconds)
         except TimeoutError:
             return None
         woken.clear()
-        told, is_news = is_news, False
-        return None if told else grown_to
+        heard, last = Heard(grown_to, last), None
+        return heard
 
     for group in groups:
         await layer.group_add(group, channel)

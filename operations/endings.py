@@ -4,7 +4,6 @@ from typing import Any
 from uuid import UUID
 
 from agents import activities, live
-from agents.database import read
 from agents.models import Activity
 from operations.models import Operation
 from operations.reports import status_event
@@ -15,8 +14,13 @@ def operation_group(operation_id: UUID) -> str:
 
 
 def end(operation: Operation, status: Operation.Status, **outcome: Any) -> list[Activity]:
-    """Record the outcome, and with it the end of the activities that it is the work of."""
+    """Record the outcome, and with it the end of the activities that it is the work of.
+
+    The operation then has what is recorded, also where another outcome came first.
+    """
     if not operation.finish(status, **outcome):
+        # These alone: a full refresh would drop the agent, and load it again outside a thread.
+        operation.refresh_from_db(fields=["status", "exit_code", "error", "summary"])
         return []
     return end_activities(operation, status, **outcome)
 
@@ -39,18 +43,20 @@ def end_activities(
     )
 
 
-async def announce(operation: Operation) -> None:
-    """Tell those who watch it what is recorded of it now."""
-    await live.send(operation_group(operation.pk), await read(_message, operation))
+async def announce(operation: Operation, last_seq: int = 0) -> None:
+    """Tell those who watch it how it stands, and how far its log goes."""
+    await live.send(operation_group(operation.pk), _message(operation, last_seq))
 
 
 def announce_from_thread(operation: Operation) -> None:
-    live.send_from_thread(operation_group(operation.pk), _message(operation))
+    live.send_from_thread(operation_group(operation.pk), _message(operation, 0))
 
 
-def _message(operation: Operation) -> dict[str, Any]:
-    # These alone: a full refresh would drop the agent, and load it again outside a thread.
-    operation.refresh_from_db(fields=["status", "exit_code", "error", "summary"])
-    data = status_event(operation)
-    topic = f"operation:{operation.pk}"
-    return {"type": "operation.event", "topic": topic, "event": "operation_status", "data": data}
+def _message(operation: Operation, last_seq: int) -> dict[str, Any]:
+    return {
+        "type": "operation.event",
+        "topic": f"operation:{operation.pk}",
+        "event": "operation_status",
+        "data": status_event(operation),
+        "seq": last_seq,
+    }

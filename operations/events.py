@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from agents import events, live
-from agents.events import event
+from agents.events import Message, event
 from agents.responses import Receive, Scope, Send
 from operations.access import visible_operation
 from operations.endings import operation_group
@@ -45,17 +45,24 @@ class OperationEvents:
         # Recorded together with the last line.
         return self._status not in UNFINISHED
 
-    def look(self) -> None:
-        self._look_among(Operation.objects.all())
+    def look(self) -> int:
+        return self._look_among(Operation.objects.all()) or 0
 
-    def refresh(self, user: User | Poller) -> bool:
+    def refresh(self, user: User | Poller) -> int | None:
         return self._look_among(Operation.objects.visible_to(user))
 
-    def _look_among(self, operations: OperationQuerySet) -> bool:
-        found = _one(operations, self._id, "status", "exit_code")
-        if found:
-            self._status, self._exit_code = found
-        return found is not None
+    def _look_among(self, operations: OperationQuerySet) -> int | None:
+        found = _one(operations, self._id, "status", "exit_code", "log__last_seq")
+        if found is None:
+            return None
+        self._status, self._exit_code, last_seq = found
+        return int(last_seq)
+
+    def hear(self, message: Message) -> None:
+        # One that was sent before the end may come after it was read.
+        if not self.is_over:
+            data = message["data"]
+            self._status, self._exit_code = data["status"], data["exit_code"]
 
     def news(self) -> bytes:
         status = self._status

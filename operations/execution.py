@@ -11,11 +11,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Any
 
-from agents import activities, live
+from agents import activities
 from agents.database import Writer, read
 from agents.errors import AgentPaused, AgentUnavailable, EngineUnavailable, LeaseLost
 from agents.models import Activity, Host
-from agents.output import logs
+from agents.output import logs, shared_chunks
 from agents.output.lines import LineSplitter
 from agents.output.pacing import Paced
 from agents.wire import ANSWER_SECONDS, AgentServer, Kind, Record, Refused, decode, said
@@ -63,6 +63,7 @@ class Execution:
     async def run(self) -> None:
         cursor = self._operation.log.cursor
         self._offset: int = cursor.get("offset", 0)
+        self._last_seq = self._operation.log.last_seq
         rests = map(b64decode, cursor.get("rests", ["", ""]))
         self._stdout, self._stderr = map(LineSplitter, rests)
         try:
@@ -146,7 +147,7 @@ class Execution:
             await self._finish(Status.FAILED, error=Error.START_FAILED, summary=str(error))
             return
         if await self._writer.write(self._operation.mark_processing):
-            await endings.announce(self._operation)
+            await endings.announce(self._operation, self._last_seq)
 
     def _spec(self) -> dict[str, Any]:
         operation = self._operation
@@ -195,8 +196,7 @@ class Execution:
         # Where no line is whole yet nothing is recorded, so that a progress bar costs no writes:
         # whoever comes after us reads from where the last line ended.
         if lines:
-            await self._writer.write(lambda: self._append(lines))
-            await self._announce_growth()
+            await self._announce(await self._writer.write(lambda: self._append(lines)))
         if end:
             await self._store_end(end)
 
@@ -206,31 +206,32 @@ class Execution:
         outcome = results.decided(_outcome(end.payload), end.payload)
         is_cut = _is_cut(end.payload)
 
-        def write() -> list[Activity]:
+        def write() -> tuple[logs.Appended, list[Activity]]:
             # In one transaction: who sees the end has all of the log.
-            self._append(lines, is_cut=is_cut)
-            return endings.end(self._operation, **outcome)
+            appended = self._append(lines, is_cut=is_cut)
+            return appended, endings.end(self._operation, **outcome)
 
         async with collecting.collected(self._server, self._operation) as taken:
             outcome |= taken | {"notes": [*outcome.get("notes", []), *taken["notes"]]}
             # After the files were taken: to be sure, the place may have to go.
             outcome = await self.place.judge(outcome)
-            ended = await self._writer.write(write, durable=True)
-        await self._announce_growth()
-        await endings.announce(self._operation)
+            appended, ended = await self._writer.write(write, durable=True)
+        await self._announce(appended)
+        await endings.announce(self._operation, self._last_seq)
         await activities.announce_all(ended)
         # Only now: until the end is committed, the agent's copy is the only one.
         await self.place.clear()
 
-    def _append(self, lines: list[logs.Line], *, is_cut: bool = False) -> None:
+    async def _announce(self, appended: logs.Appended) -> None:
+        self._last_seq = appended.last_seq
+        await shared_chunks.announce(self._operation.log_id, appended)
+
+    def _append(self, lines: list[logs.Line], *, is_cut: bool = False) -> logs.Appended:
         rests = [b64encode(splitter.rest).decode() for splitter in (self._stdout, self._stderr)]
         cursor = {"offset": self._offset, "rests": rests}
-        self._last_seq = logs.append(
+        return logs.append(
             self._operation.log_id, lines, cursor, cap_bytes=LOG_BYTES, is_cut=is_cut
         )
-
-    async def _announce_growth(self) -> None:
-        await live.announce_growth(self._operation.log_id, self._last_seq)
 
     async def _finish(
         self, status: Operation.Status, *, error: str = "", summary: str = ""
@@ -238,7 +239,7 @@ class Execution:
         ended = await self._writer.write(
             lambda: endings.end(self._operation, status, error=error, summary=summary)
         )
-        await endings.announce(self._operation)
+        await endings.announce(self._operation, self._last_seq)
         await activities.announce_all(ended)
 
     async def cancel(self) -> bool:

@@ -187,7 +187,7 @@ class Operation(models.Model):
     def mark_processing(self) -> bool:
         """Return False when it was under way or finished already."""
         starting = Operation.objects.filter(pk=self.pk, status=self.Status.STARTING)
-        return bool(starting.update(status=self.Status.PROCESSING, started_at=timezone.now()))
+        return self._write(starting, status=self.Status.PROCESSING, started_at=timezone.now())
 
     def finish(
         self,
@@ -200,8 +200,8 @@ class Operation(models.Model):
         artifacts: Sequence[Artifact] = (),
     ) -> bool:
         """Record the one outcome, in a transaction; return False when another came first."""
-        unfinished = Operation.objects.unfinished().filter(pk=self.pk)
-        ended = unfinished.update(
+        ended = self._write(
+            Operation.objects.unfinished().filter(pk=self.pk),
             status=status,
             error=error,
             summary=summary[:SUMMARY_CHARACTERS],
@@ -213,20 +213,28 @@ class Operation(models.Model):
         )
         if ended:
             Artifact.objects.bulk_create(artifacts)
-        return bool(ended)
+        return ended
 
     def cancel_waiting(self) -> bool:
         """End it before it begins; return False when it has got a place, or has ended."""
         now = timezone.now()
         ended = {"status": self.Status.CANCELED, "finished_at": now, "cancel_requested_at": now}
         waiting = Operation.objects.waiting().filter(pk=self.pk)
-        return bool(waiting.update(environment=b"", **ended))
+        return self._write(waiting, environment=b"", **ended)
 
     def request_cancel(self) -> None:
         """Ask for its end; raise Finished when it has ended already."""
         asked = Operation.objects.unfinished().filter(pk=self.pk)
         if not asked.update(cancel_requested_at=timezone.now()):
             raise Finished
+
+    def _write(self, operations: OperationQuerySet, **fields: Any) -> bool:
+        """Change it if it is among them; return whether it was."""
+        written = bool(operations.update(**fields))
+        if written:
+            for name, value in fields.items():
+                setattr(self, name, value)
+        return written
 
 
 class Artifact(models.Model):

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from agents import database, engine, live
-from agents.output import logs
+from agents.output import shared_chunks
 from agents.runtime import get_runtime
 from tests import answered, engines
 from trinity import handler
@@ -88,7 +88,7 @@ def _fresh_memory(monkeypatch):
     """What the product keeps in memory belongs to one test, as its event loop does."""
     cache.clear()
     channel_layers.backends.clear()
-    monkeypatch.setattr(logs, "cache", logs.ChunkCache())
+    monkeypatch.setattr(shared_chunks, "cache", shared_chunks.ChunkCache())
     yield
     live.use_loop(None)
 

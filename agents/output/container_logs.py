@@ -142,14 +142,14 @@ def _append(
 ) -> dict[str, Any]:
     moved = cursor.dump()
     with transaction.atomic():
-        last_seq = logs.append(
+        appended = logs.append(
             agent.log_id,
             lines,
             moved,
             after=stored,
             keep_bytes=settings.TRINITY_AGENT_LOG_BYTES,
         )
-    live.announce_growth_from_thread(agent.log_id, last_seq)
+    live.announce_growth_from_thread(agent.log_id, appended.last_seq)
     return moved
 
 

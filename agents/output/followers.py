@@ -7,11 +7,10 @@ from contextlib import aclosing
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from agents import live
 from agents.database import Writer, read
 from agents.errors import ContainerMissing, EngineUnavailable, LeaseLost
 from agents.models import Agent, Log
-from agents.output import logs
+from agents.output import logs, shared_chunks
 from agents.output.brake import Brake
 from agents.output.container_logs import Cursor, skipping
 from agents.output.pacing import Paced
@@ -61,11 +60,11 @@ class LogFollower:
             return
         log_id, cursor, stored = self._agent.log_id, self._cursor.dump(), self._stored
         keep_bytes = settings.TRINITY_AGENT_LOG_BYTES
-        last_seq = await self._writer.write(
+        appended = await self._writer.write(
             lambda: logs.append(log_id, lines, cursor, after=stored, keep_bytes=keep_bytes)
         )
         self._stored = cursor
-        await live.announce_growth(log_id, last_seq)
+        await shared_chunks.announce(log_id, appended)
 
 
 class LogFollowers:

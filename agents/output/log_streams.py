@@ -7,6 +7,7 @@ from agents import access, events, live
 from agents.database import read
 from agents.errors import AgentNotFound
 from agents.models import Agent
+from agents.models.agents import AgentQuerySet
 from agents.output import logs
 from agents.responses import Receive, Scope, Send, admitted, respond
 from trinity.models import User
@@ -35,11 +36,17 @@ class AgentLog:
     def find(cls, user: User, arguments: dict[str, Any]) -> "AgentLog":
         return cls(_visible(user, arguments["name"]))
 
-    def look(self) -> None:
-        """There is nothing but its lines."""
+    def look(self) -> int:
+        return self._look_among(Agent.objects.all()) or 0
 
-    def refresh(self, user: User) -> bool:
-        return Agent.objects.visible_to(user).filter(pk=self._agent_id).exists()
+    def refresh(self, user: User) -> int | None:
+        return self._look_among(Agent.objects.visible_to(user))
+
+    def _look_among(self, agents: AgentQuerySet) -> int | None:
+        return agents.filter(pk=self._agent_id).values_list("log__last_seq", flat=True).first()
+
+    def hear(self, message: events.Message) -> None:
+        raise AssertionError(f"The groups of a log are told of its growth alone, not {message}")
 
     def news(self) -> bytes:
         return b""

@@ -1,19 +1,12 @@
-"""Log chunks: append with sequence numbers, read from a number on.
+"""Log chunks: append with sequence numbers, read from a number on."""
 
-Readers share what one of them has read: a chunk is taken from the database once, however many
-viewers follow the log.
-"""
-
-import asyncio
 import json
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from agents import database
 from agents.models import Log, LogChunk
 from trinity.measures import LINES_STORED
 
@@ -21,7 +14,6 @@ READ_CHUNKS = 16
 TAIL_BYTES = 4 * 1024**2
 # What one search looks at: all of an agent's log, unless its cap was raised.
 SEARCH_BYTES = 64 * 1024**2
-CACHE_BYTES = 32 * 1024**2
 TRUNCATED = "[... logs truncated at 10MB limit ...]"
 DROPPED = "[... older lines were dropped ...]"
 # So much of what a log may keep is dropped at once, that not each append has to.
@@ -71,6 +63,13 @@ class Chunk:
         return Chunk(self.first_seq + skip, self.lines[skip:]) if skip else self
 
 
+class Appended(NamedTuple):
+    #: Of the log.
+    last_seq: int
+    #: What was added, None for nothing.
+    chunk: Chunk | None
+
+
 def append(
     log_id: int,
     lines: Sequence[Line],
@@ -80,8 +79,8 @@ def append(
     is_cut: bool = False,
     keep_bytes: int | None = None,
     after: dict[str, Any] | None = None,
-) -> int:
-    """Add lines at the end and record where their source goes on; return the last number.
+) -> "Appended":
+    """Add lines at the end and record where their source goes on.
 
     For the writer of the log only, inside its transaction. Behind the cap, which counts the
     text with its newlines, one line says so and nothing follows; likewise where the source
@@ -97,13 +96,12 @@ def append(
         kept, log.truncated = _fit(lines, cap_bytes - log.byte_count)
     if is_cut and not log.truncated:
         kept, log.truncated = [*kept, (False, TRUNCATED)], True
-    if kept:
-        _add_chunk(log, kept)
+    chunk = _add_chunk(log, kept) if kept else None
     if keep_bytes is not None and log.byte_count > keep_bytes:
         _drop_oldest(log, keep_bytes - keep_bytes // DROP_SHARE)
     log.cursor = cursor
     log.save(update_fields=["last_seq", "byte_count", "truncated", "cursor"])
-    return log.last_seq
+    return Appended(log.last_seq, chunk)
 
 
 def _log_after(log_id: int, cursor: dict[str, Any]) -> Log:
@@ -114,8 +112,9 @@ def _log_after(log_id: int, cursor: dict[str, Any]) -> Log:
     return log
 
 
-def _add_chunk(log: Log, lines: Sequence[Line]) -> None:
-    text = "\n".join(line for _, line in lines)
+def _add_chunk(log: Log, lines: Sequence[Line]) -> Chunk:
+    texts = [line for _, line in lines]
+    text = "\n".join(texts)
     first, last = log.last_seq + 1, log.last_seq + len(lines)
     LogChunk.objects.create(
         log=log, first_seq=first, last_seq=last, streams=_streams(lines), text=text
@@ -123,6 +122,7 @@ def _add_chunk(log: Log, lines: Sequence[Line]) -> None:
     log.last_seq = last
     LINES_STORED.inc(len(lines))
     log.byte_count += len(text.encode()) + 1
+    return Chunk(first, texts)
 
 
 def _drop_oldest(log: Log, keep_bytes: int) -> None:
@@ -273,53 +273,3 @@ def search_after(
                 return found[:count], found[count - 1][0]
             seq = rest.last_seq
     return found, seq
-
-
-class ChunkCache:
-    """Chunks by where they begin, so that viewers at the same place share one read."""
-
-    def __init__(self, limit_bytes: int = CACHE_BYTES) -> None:
-        self._limit = limit_bytes
-        self._size = 0
-        self._chunks: OrderedDict[tuple[int, int], Chunk] = OrderedDict()
-        self._reads: dict[tuple[int, int], asyncio.Task[list[Chunk]]] = {}
-
-    async def after(self, log_id: int, seq: int) -> Chunk | None:
-        """The next lines behind a number, or None when there are none yet."""
-        key = (log_id, seq + 1)
-        if (chunk := self._chunks.get(key)) is not None:
-            self._chunks.move_to_end(key)
-            return chunk
-        joined = key in self._reads
-        chunks = await self._read(key)
-        if joined and not chunks:
-            # That read may have begun before the lines came which the caller was told of.
-            chunks = await self._read(key)
-        for chunk in chunks:
-            self._keep(log_id, chunk)
-        return chunks[0].after(seq) if chunks else None
-
-    async def _read(self, key: tuple[int, int]) -> list[Chunk]:
-        """Read what begins there, together with whoever does so already."""
-        read = self._reads.get(key)
-        if read is None:
-            log_id, first_seq = key
-            read = asyncio.create_task(database.read(chunks_after, log_id, first_seq - 1))
-            self._reads[key] = read
-            read.add_done_callback(lambda _done: self._reads.pop(key, None))
-        # Shielded: a viewer that leaves must not take the read away from the others.
-        return await asyncio.shield(read)
-
-    def _keep(self, log_id: int, chunk: Chunk) -> None:
-        key = (log_id, chunk.first_seq)
-        # A marker moves on as more is dropped: kept, a slow reader would meet one after another.
-        if key in self._chunks or chunk.is_marker:
-            return
-        self._chunks[key] = chunk
-        self._size += chunk.size
-        while self._size > self._limit:
-            _, dropped = self._chunks.popitem(last=False)
-            self._size -= dropped.size
-
-
-cache = ChunkCache()

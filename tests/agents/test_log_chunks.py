@@ -19,7 +19,7 @@ def log():
 
 
 def append(log, *lines, **options):
-    return logs.append(log.pk, [(False, line) for line in lines], {}, **options)
+    return logs.append(log.pk, [(False, line) for line in lines], {}, **options).last_seq
 
 
 def text_of(log):
@@ -43,7 +43,7 @@ def test_empty_lines_are_lines(log):
 
 
 def test_a_cursor_is_recorded_also_without_lines(log):
-    assert logs.append(log.pk, [], {"at": 5}) == 0
+    assert logs.append(log.pk, [], {"at": 5}) == (0, None)
     log.refresh_from_db()
     assert log.cursor == {"at": 5}
     assert not LogChunk.objects.exists()
@@ -103,7 +103,7 @@ def test_what_fills_the_cap_exactly_is_whole(log):
 
 def test_behind_the_cap_nothing_follows_but_the_source_goes_on(log):
     append(log, "x" * 20, cap_bytes=10)
-    last = logs.append(log.pk, [(False, "more")], {"at": 9}, cap_bytes=10)
+    last, _ = logs.append(log.pk, [(False, "more")], {"at": 9}, cap_bytes=10)
     assert text_of(log) == ["x" * 10, TRUNCATED]
     log.refresh_from_db()
     assert (last, log.last_seq, log.cursor) == (2, 2, {"at": 9})

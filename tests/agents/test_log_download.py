@@ -3,7 +3,7 @@
 import pytest
 
 from agents.database import read
-from agents.output import log_streams, logs
+from agents.output import log_streams, logs, shared_chunks
 from tests.factories import make_agent
 from tests.streams import viewing
 
@@ -81,4 +81,4 @@ async def test_what_is_written_meanwhile_does_not_make_it_endless(agent, monkeyp
 async def test_a_download_leaves_the_viewers_cache_alone(agent):
     await append(agent, "a")
     await download(agent)
-    assert not logs.cache._chunks
+    assert not shared_chunks.cache._chunks

@@ -24,8 +24,8 @@ def agent():
 
 async def append(agent, *lines, **options):
     rows = [(False, line) for line in lines]
-    last_seq = await read(logs.append, agent.log_id, rows, {}, **options)
-    await live.announce_growth(agent.log_id, last_seq)
+    appended = await read(logs.append, agent.log_id, rows, {}, **options)
+    await live.announce_growth(agent.log_id, appended.last_seq)
 
 
 async def next_lines(viewer, count):

@@ -7,7 +7,8 @@ import pytest
 from agents import database
 from agents.models import Log
 from agents.output import logs
-from agents.output.logs import Chunk, ChunkCache
+from agents.output.logs import Chunk
+from agents.output.shared_chunks import ChunkCache
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -50,6 +51,23 @@ async def test_what_one_has_read_another_takes_from_memory(log_id, reads):
     assert len(lines) == 6
     # All three chunks came with the first read; the last found nothing behind them.
     assert reads == [0, 6]
+
+
+async def test_what_this_process_stores_is_read_by_nobody_who_follows_it(log_id, reads):
+    cache = ChunkCache()
+    with cache.followed(log_id):
+        cache.take(log_id, Chunk(7, ["new"]))
+        assert (await cache.after(log_id, 6)).lines == ["new"]
+    assert reads == []
+
+
+async def test_what_nobody_follows_takes_no_memory(log_id):
+    cache = ChunkCache()
+    with cache.followed(log_id), cache.followed(log_id):
+        pass
+    cache.take(log_id, Chunk(7, ["new"]))
+    assert cache._size == 0
+    assert not cache._followed
 
 
 async def test_a_place_in_the_middle_of_a_chunk_gives_its_rest(log_id):

@@ -21,8 +21,8 @@ def agent():
 
 
 async def append(log_id, *lines):
-    last_seq = await read(logs.append, log_id, [(False, line) for line in lines], {})
-    await live.announce_growth(log_id, last_seq)
+    appended = await read(logs.append, log_id, [(False, line) for line in lines], {})
+    await live.announce_growth(log_id, appended.last_seq)
 
 
 async def test_a_log_is_followed_from_its_end_on(agent):

@@ -10,6 +10,7 @@ from agents.database import read
 from agents.models import Share
 from agents.output import logs
 from operations import endings
+from operations.events import OperationEvents
 from operations.models import Operation
 from tests.factories import make_operation, make_user, share
 from tests.operations.driving import begin, executing
@@ -36,8 +37,8 @@ def finish(operation, status=Operation.Status.SUCCEEDED, **fields):
 
 async def append(operation, *lines):
     rows = [(False, line) for line in lines]
-    last_seq = await read(logs.append, operation.log_id, rows, {})
-    await live.announce_growth(operation.log_id, last_seq)
+    appended = await read(logs.append, operation.log_id, rows, {})
+    await live.announce_growth(operation.log_id, appended.last_seq)
 
 
 async def test_the_first_bytes_come_at_once(operation):
@@ -148,17 +149,43 @@ async def test_a_wake_up_that_is_lost_costs_only_time(operation, monkeypatch):
         assert await viewer.next_event() == (4, {"type": "log", "content": "d"})
 
 
-async def test_only_what_is_more_than_new_lines_has_the_viewer_looked_at_again(operation):
+async def test_a_wait_gives_how_far_the_log_has_grown_and_what_else_was_told_last(operation):
     group = live.log_group(operation.log_id)
     async with events.wake_ups([group]) as wait:
         await live.announce_growth(operation.log_id, 1)
-        assert await wait(10) == 1
-        await live.send(group, {"type": "anything.else"})
+        assert await wait(10) == (1, None)
+        for number in (1, 2):
+            await live.send(group, {"type": "anything.else", "number": number})
         await live.announce_growth(operation.log_id, 2)
-        assert await wait(10) is None
-        await live.announce_growth(operation.log_id, 2)
-        assert await wait(10) == 2
+        heard = None
+        while heard is None or heard.grown_to < 2:
+            heard = await wait(10)
+        assert heard.message["number"] == 2
+        await live.send(group, {"type": "anything.else", "seq": 3})
+        assert (await wait(10)).grown_to == 3
         assert await wait(0.01) is None
+
+
+async def test_a_state_that_is_told_costs_no_query(operation, monkeypatch):
+    async with viewing(operation.pk, owner_of(operation), query="after=3") as viewer:
+        await viewer.status()
+        assert (await viewer.next_event())[1]["status"] == "processing"
+        monkeypatch.setattr(events, "read", None)
+        await read(finish, operation, Operation.Status.FAILED, exit_code=3)
+        await endings.announce(operation, 3)
+        assert (await viewer.events())[-1] == (
+            4,
+            {"type": "end", "status": "failed", "exit_code": 3},
+        )
+
+
+async def test_a_message_that_comes_late_does_not_take_an_end_back(operation):
+    found = await read(OperationEvents.find, owner_of(operation), {"operation_id": operation.pk})
+    late = {"data": {"status": "processing", "exit_code": None}}
+    await read(finish, operation, exit_code=0)
+    assert await read(found.look) == 3
+    found.hear(late)
+    assert found.is_over
 
 
 async def test_a_share_that_is_withdrawn_ends_the_stream(operation, monkeypatch):

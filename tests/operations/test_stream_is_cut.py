@@ -51,8 +51,8 @@ async def write(operation, batches):
     for batch in batches:
         if batch:
             rows = [(False, line) for line in batch]
-            last_seq = await read(logs.append, operation.log_id, rows, {})
-            await live.announce_growth(operation.log_id, last_seq)
+            appended = await read(logs.append, operation.log_id, rows, {})
+            await live.announce_growth(operation.log_id, appended.last_seq)
         await asyncio.sleep(0.002)
     await read(operation.finish, Operation.Status.SUCCEEDED)
     await endings.announce(operation)
