@@ -7,7 +7,6 @@ from django.contrib.auth.models import AnonymousUser
 
 from agents.errors import AgentNotFound, MayNotOperate, MayNotOwn
 from agents.models import Agent
-from agents.models.agents import AgentQuerySet
 from trinity import audit
 from trinity.errors import Forbidden, InsufficientScope, TrinityError
 from trinity.identity import require_scope
@@ -17,7 +16,7 @@ Someone = User | AnonymousUser
 
 
 def visible_agent(user: Someone, name: str) -> Agent:
-    agent = _named(Agent.objects.visible_to(user), user, name)
+    agent = Agent.objects.visible_to(user).for_list(user).filter(name=name).first()
     if agent is None:
         # Of a name that nobody uses there is nothing to tell.
         exists = Agent.objects.present().filter(name=name).exists()
@@ -26,7 +25,8 @@ def visible_agent(user: Someone, name: str) -> Agent:
 
 
 def operable_agent(user: Someone, name: str) -> Agent:
-    agent = _named(Agent.objects.operable_by(user), user, name)
+    """Return it to be acted on, and not to be shown: with its host alone."""
+    agent = Agent.objects.operable_by(user).select_related("host").filter(name=name).first()
     if agent is None:
         raise _refused(user, Scope.OPERATE, name, MayNotOperate())
     return agent
@@ -39,14 +39,10 @@ def owned_agent(
     refusal: str = "Only owners can do this",
     scope: Scope = Scope.MANAGE,
 ) -> Agent:
-    agent = _named(Agent.objects.owned_by(user, scope), user, name)
+    agent = Agent.objects.owned_by(user, scope).for_list(user).filter(name=name).first()
     if agent is None:
         raise _refused(user, scope, name, MayNotOwn(refusal))
     return agent
-
-
-def _named(agents: AgentQuerySet, user: Someone, name: str) -> Agent | None:
-    return agents.for_list(user).filter(name=name).first()
 
 
 def _refused(user: Someone, scope: Scope, name: str, error: Forbidden) -> TrinityError:

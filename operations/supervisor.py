@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from channels.layers import get_channel_layer
 from django.db import Error as DatabaseError
+from django.db import connection
 from redis.exceptions import RedisError
 
 from agents import activities, control, engine, live, process
@@ -70,7 +73,7 @@ class Supervisor:
         return True
 
     async def _act(self, host: Host, epoch: int) -> None:
-        writer = Writer(guard=lambda: _check_lease(host.pk, epoch))
+        writer = Writer(guard=lease_guard(host.pk, epoch))
         executions = Executions(host.pk, epoch, writer)
 
         async def on_status(_agent: Agent) -> None:
@@ -124,9 +127,19 @@ def _release(host: Host, epoch: int) -> None:
     host.release_lease(epoch)
 
 
-def _check_lease(host_id: int, epoch: int) -> None:
+def lease_guard(host_id: int, epoch: int) -> Callable[[], None]:
+    """Return what raises LeaseLost unless the lease is held, for the writer's transactions."""
     # Locked: nobody takes the lease over before the transaction ends. Rows that refer to the
     # host may come and go meanwhile.
     held = Host.objects.select_for_update(no_key=True).filter(pk=host_id, lease_epoch=epoch)
-    if not held.exists():
-        raise LeaseLost
+    # Only once: every transaction begins with it, and to make the SQL takes longer than to ask.
+    # And not before the first of them, because it must not be made outside.
+    sql = cache(held.values("pk").query.sql_with_params)
+
+    def check() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(*sql())
+            if cursor.fetchone() is None:
+                raise LeaseLost
+
+    return check

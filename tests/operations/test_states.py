@@ -22,7 +22,7 @@ from operations import endings, queue, requests
 from operations.errors import Finished
 from operations.models import Operation
 from operations.requests import NewOperation
-from operations.supervisor import _check_lease
+from operations.supervisor import lease_guard
 from tests.factories import make_running_agent
 from trinity.audit import SYSTEM
 from trinity.models import AuditEvent
@@ -70,7 +70,7 @@ class States(RuleBasedStateMachine):
         """Write as the supervisor does: not at all when another has taken over."""
         epoch, operation = supervisor
         with suppress(LeaseLost), transaction.atomic():
-            _check_lease(operation.agent.host_id, epoch)
+            lease_guard(operation.agent.host_id, epoch)()
             work(operation)
 
     @rule(supervisor=supervisors)
