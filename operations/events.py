@@ -59,9 +59,10 @@ class OperationEvents:
         return int(last_seq)
 
     def hear(self, message: Message) -> None:
-        # One that was sent before the end may come after it was read.
-        if not self.is_over:
-            data = message["data"]
+        data = message["data"]
+        # One that was sent before the end may come after it was read. And names of channels are
+        # drawn at random: who had this one before may have left something in it.
+        if not self.is_over and data["id"] == str(self._id):
             self._status, self._exit_code = data["status"], data["exit_code"]
 
     def news(self) -> bytes:

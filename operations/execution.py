@@ -11,6 +11,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Any
 
+from django.utils import timezone
+
 from agents import activities
 from agents.database import Writer, read
 from agents.errors import AgentPaused, AgentUnavailable, EngineUnavailable, LeaseLost
@@ -37,6 +39,8 @@ LOG_BYTES = 10_000_000
 SPOOL_BYTES = 2 * LOG_BYTES + 64 * 1024
 GRACE_SECONDS = 10
 RETRY_SECONDS = 0.5
+# So long it waits for what a program prints at once, to be recorded together with its beginning.
+TOGETHER_SECONDS = 0.005
 # A container that runs but whose server stays silent for so long has lost its operation.
 SILENCE_SECONDS = 30.0
 
@@ -59,6 +63,11 @@ class Execution:
     @property
     def _server(self) -> AgentServer:
         return self.place.server
+
+    @property
+    def _has_just_begun(self) -> bool:
+        """Nothing of it is recorded yet, though it may be started."""
+        return self._operation.status == Status.STARTING
 
     async def run(self) -> None:
         cursor = self._operation.log.cursor
@@ -137,7 +146,7 @@ class Execution:
         return asked.exists()
 
     async def _start(self) -> None:
-        if self._operation.status != Status.STARTING:
+        if not self._has_just_begun:
             return
         try:
             await self._server.start(self._id, self._epoch, self._spec())
@@ -146,8 +155,7 @@ class Execution:
                 raise LeaseLost from error
             await self._finish(Status.FAILED, error=Error.START_FAILED, summary=str(error))
             return
-        if await self._writer.write(self._operation.mark_processing):
-            await endings.announce(self._operation, self._last_seq)
+        self._begun_at = timezone.now()
 
     def _spec(self) -> dict[str, Any]:
         operation = self._operation
@@ -173,7 +181,9 @@ class Execution:
 
     async def _chunks(self) -> AsyncGenerator[list[Record]]:
         batches = self._heard(self._server.attach(self._id, self._offset))
-        async with aclosing(Paced(batches, lambda record: record.size).chunks()) as chunks:
+        notice_after = TOGETHER_SECONDS if self._has_just_begun else None
+        paced = Paced(batches, lambda record: record.size).chunks(notice_after=notice_after)
+        async with aclosing(paced) as chunks:
             async for chunk in chunks:
                 yield chunk
 
@@ -185,7 +195,7 @@ class Execution:
 
     async def _store(self, records: list[Record]) -> None:
         lines: list[logs.Line] = []
-        end = records[-1] if records[-1].kind is Kind.END else None
+        end = records[-1] if records and records[-1].kind is Kind.END else None
         for record in records:
             if record is not end:
                 self._offset += record.size
@@ -195,10 +205,25 @@ class Execution:
         # Also those that come with the end: to collect what it left behind may take a while.
         # Where no line is whole yet nothing is recorded, so that a progress bar costs no writes:
         # whoever comes after us reads from where the last line ended.
-        if lines:
-            await self._announce(await self._writer.write(lambda: self._append(lines)))
+        if lines or self._has_just_begun:
+            await self._record(lines)
         if end:
             await self._store_end(end)
+
+    async def _record(self, lines: list[logs.Line]) -> None:
+        """Store lines, and before the first of them that the operation is under way."""
+        # Asked out here: a transaction that is tried again does all of it again.
+        has_just_begun = self._has_just_begun
+
+        def write() -> tuple[bool, logs.Appended | None]:
+            is_news = has_just_begun and self._operation.mark_processing(self._begun_at)
+            return is_news, self._append(lines) if lines else None
+
+        is_news, appended = await self._writer.write(write)
+        if is_news:
+            await endings.announce(self._operation, self._last_seq)
+        if appended:
+            await self._announce(appended)
 
     async def _store_end(self, end: Record) -> None:
         rests = ((False, self._stdout.finish()), (True, self._stderr.finish()))

@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ObjectDoesNotExist
-from django.db.models import Q
 
 from agents import activities, containers
 from agents.database import Writer, read
@@ -30,7 +29,7 @@ FORGET_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class Due:
     """Operations that have a place: those to begin, and those whose end is asked for."""
 
     new: list[Operation]
@@ -83,10 +82,10 @@ class Executions:
     async def _look(self, *, is_woken: bool) -> None:
         # One that ends while they are read is among them, and must not begin again.
         before = set(self._running)
-        ended, placed = await self._places_given(before, is_woken=is_woken)
-        for operation in placed.new:
+        ended, due = await self._places_given(before, is_woken=is_woken)
+        for operation in due.new:
             self._begin(operation)
-        for operation_id in set(placed.canceled) - self._canceled:
+        for operation_id in set(due.canceled) - self._canceled:
             self._canceled.add(operation_id)
             self._spawn(self._cancel(operation_id))
         for each in ended:
@@ -95,31 +94,20 @@ class Executions:
 
     async def _places_given(
         self, known: set[UUID], *, is_woken: bool
-    ) -> tuple[list[queue.Ended], Placed]:
+    ) -> tuple[list[queue.Ended], Due]:
         # Who is woken finds somebody waiting as a rule; who only looks must not write.
-        if not is_woken and (placed := await read(self._placed_if_none_waits, known)) is not None:
-            return [], placed
+        if not is_woken and (due := await read(self._due_if_none_waits, known)) is not None:
+            return [], due
         # In one go: each hop to a thread delays an operation's first line.
         return await self._writer.write(lambda: self._admit(known))
 
-    def _placed_if_none_waits(self, known: set[UUID]) -> Placed | None:
-        return None if queue.has_waiting(self._host_id) else self._placed(known)
+    def _due_if_none_waits(self, known: set[UUID]) -> Due | None:
+        waiting, placed = queue.standing(self._host_id)
+        return None if waiting else _due(placed, known)
 
-    def _admit(self, known: set[UUID]) -> tuple[list[queue.Ended], Placed]:
-        return queue.admit(self._host_id), self._placed(known)
-
-    def _placed(self, known: set[UUID]) -> Placed:
-        mine = Operation.objects.placed().filter(
-            agent__host=self._host_id,
-            # They may go on in containers that are another's to speak with.
-            agent__host__report_only_since=None,
-        )
-        news = mine.filter(~Q(pk__in=known) | Q(cancel_requested_at__isnull=False))
-        rows = news.select_related("agent__host", "log").order_by("created_at")
-        return Placed(
-            [each for each in rows if each.pk not in known],
-            [each.pk for each in rows if each.cancel_requested_at],
-        )
+    def _admit(self, known: set[UUID]) -> tuple[list[queue.Ended], Due]:
+        ended, placed = queue.admit(self._host_id)
+        return ended, _due(placed, known)
 
     def _begin(self, operation: Operation) -> None:
         execution = Execution(operation, self._epoch, self._writer)
@@ -177,6 +165,15 @@ class Executions:
             self._canceled.discard(operation_id)
             # Its place is free.
             self.wake()
+
+
+def _due(placed: list[queue.Placed], known: set[UUID]) -> Due:
+    new = {each.id for each in placed} - known
+    rows = Operation.objects.filter(pk__in=new).select_related("agent__host", "log")
+    return Due(
+        list(rows.order_by("created_at")) if new else [],
+        [each.id for each in placed if each.is_canceled],
+    )
 
 
 def _finished(operation_ids: list[UUID]) -> list[UUID]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
@@ -60,11 +61,6 @@ class OperationQuerySet(models.QuerySet["Operation"]):
     def waiting(self) -> Self:
         """Those that the limits leave no place yet, or that nobody has looked at."""
         return self.filter(status=Operation.Status.STARTING, admitted_at=None)
-
-    def placed(self) -> Self:
-        """Unfinished ones that take up a place."""
-        begun = Q(status=Operation.Status.PROCESSING)
-        return self.filter(begun | Q(status=Operation.Status.STARTING, admitted_at__isnull=False))
 
 
 class Operation(models.Model):
@@ -184,10 +180,11 @@ class Operation(models.Model):
         waiting = Operation.objects.waiting().filter(pk=self.pk)
         return bool(waiting.update(admitted_at=timezone.now()))
 
-    def mark_processing(self) -> bool:
+    def mark_processing(self, since: datetime | None = None) -> bool:
         """Return False when it was under way or finished already."""
         starting = Operation.objects.filter(pk=self.pk, status=self.Status.STARTING)
-        return self._write(starting, status=self.Status.PROCESSING, started_at=timezone.now())
+        begun = {"status": self.Status.PROCESSING, "started_at": since or timezone.now()}
+        return self._write(starting, **begun)
 
     def finish(
         self,

@@ -12,7 +12,7 @@ from typing import Literal
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from agents.models import Activity, Agent, Host
@@ -34,6 +34,12 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 # How long an operation that needs the engine waits for one that is away.
 ENGINE_PATIENCE = timedelta(minutes=5)
 ENGINE_AWAY = "The container engine was away for five minutes: ask again when it is back"
+# What is asked of each: first what tells whose it is and whether it waits, then a Waiting's fields.
+_STANDING = (
+    *("requester_id", "signer", "admitted_at", "status", "cancel_requested_at"),
+    *("pk", "agent_id", "is_isolated", "created_at"),
+    *("agent__status", "agent__verb", "agent__status_reason", "agent__host__away_since"),
+)
 UP = (Agent.Status.RUNNING, Agent.Status.STARTING)
 
 
@@ -54,6 +60,15 @@ class Waiting:
     @property
     def keys(self) -> tuple[Key, ...]:
         return _keys(self.agent, self.party, is_isolated=self.is_isolated)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An operation that takes up a place."""
+
+    id: UUID
+    keys: tuple[Key, ...]
+    is_canceled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +110,39 @@ def choose(line: Iterable[Waiting], taken: Mapping[Key, int], at_most: Limits) -
     return chosen
 
 
-def has_waiting(host_id: int) -> bool:
-    return _in_line(host_id).exists()
+def standing(host_id: int) -> tuple[list[Waiting], list[Placed]]:
+    """Return who waits and who has a place, in one query; bounded by how many of each may be.
+
+    Of a host that is only looked at, nothing waits and nothing is driven.
+    """
+    rows = _acted_on(host_id).unfinished().order_by()
+    waiting, placed = [], []
+    for row in rows.values_list(*_STANDING):
+        user, signer, admitted_at, status, canceled_at, operation, agent, is_isolated, *others = row
+        party = _party(user, signer)
+        if status == Status.STARTING and admitted_at is None:
+            waiting.append(Waiting(operation, agent, party, is_isolated, *others))
+        else:
+            keys = _keys(agent, party, is_isolated=is_isolated)
+            placed.append(Placed(operation, keys, canceled_at is not None))
+    return waiting, placed
 
 
-def admit(host_id: int) -> list[Ended]:
+def admit(host_id: int) -> tuple[list[Ended], list[Placed]]:
     """Give places to those whose turn it is, and end those that can never begin.
 
-    For a transaction that only the holder of the lease can commit.
+    Return these, and all that have a place now. For a transaction that only the holder of the
+    lease can commit.
     """
-    waiting = _waiting(host_id)
+    waiting, placed = standing(host_id)
     hopeless = {each.id: why for each in waiting if (why := _why_never(each))}
     ready = [each for each in waiting if each.id not in hopeless and _can_begin(each)]
-    for each in choose(_line(host_id, ready), _taken(host_id), limits()):
+    taken = Counter(key for each in placed for key in each.keys)
+    for each in choose(_line(host_id, ready), taken, limits()):
         Operation(pk=each.id).admit()
-    return [_end(operation_id, *why) for operation_id, why in hopeless.items()]
+        placed.append(Placed(each.id, each.keys, is_canceled=False))
+    ended = [_end(operation_id, *why) for operation_id, why in hopeless.items()]
+    return ended, placed
 
 
 def positions(operations: Sequence[Operation]) -> dict[UUID, int]:
@@ -117,7 +150,7 @@ def positions(operations: Sequence[Operation]) -> dict[UUID, int]:
     hosts = {each.agent.host_id for each in operations if each.is_waiting}
     found: dict[UUID, int] = {}
     for host_id in hosts:
-        line = _line(host_id, _waiting(host_id))
+        line = _line(host_id, standing(host_id)[0])
         found |= {each.id: place for place, each in enumerate(line, 1)}
     return found
 
@@ -127,33 +160,21 @@ def check_room(host: Host, actor: Actor) -> None:
 
     A bound, not an exact number: requests that come at the same moment may pass it together.
     """
-    mine = Q(requester=actor.user, signer=actor.signer)
     line = Operation.objects.waiting().filter(agent__host=host)
-    waiting = line.aggregate(mine=Count("pk", filter=mine), all=Count("pk"))
-    if waiting["mine"] >= settings.TRINITY_QUEUE_PER_USER:
+    waiting, per_user = line.count(), settings.TRINITY_QUEUE_PER_USER
+    mine = line.filter(requester=actor.user, signer=actor.signer)
+    # Asked only where so many wait at all: as a rule nobody does.
+    if waiting >= per_user and mine.count() >= per_user:
         raise QueueFull("So many of your operations wait already that no more are taken")
-    if waiting["all"] >= settings.TRINITY_QUEUE_PER_HOST:
+    if waiting >= settings.TRINITY_QUEUE_PER_HOST:
         raise QueueFull("So many operations wait already that no more are taken")
 
 
 # What is recorded
 
 
-def _in_line(host_id: int) -> OperationQuerySet:
-    # Of a host that is only looked at, nothing begins.
-    acting = Operation.objects.waiting().filter(agent__host__report_only_since=None)
-    return acting.filter(agent__host=host_id)
-
-
-def _waiting(host_id: int) -> list[Waiting]:
-    """Bounded by how many may wait."""
-    fields = ("requester_id", "signer", "pk", "agent_id", "is_isolated", "created_at")
-    of_agent = ("agent__status", "agent__verb", "agent__status_reason")
-    rows = _in_line(host_id).order_by().values_list(*fields, *of_agent, "agent__host__away_since")
-    return [
-        Waiting(operation, agent, _party(user, signer), *others)
-        for user, signer, operation, agent, *others in rows
-    ]
+def _acted_on(host_id: int) -> OperationQuerySet:
+    return Operation.objects.filter(agent__host=host_id, agent__host__report_only_since=None)
 
 
 def _party(user: int | None, signer: str) -> Party:
@@ -174,19 +195,11 @@ def _served(host_id: int, parties: set[Party]) -> dict[Party, datetime]:
     served: dict[Party, datetime | None] = dict(known.values_list("pk", "served"))
     if len(users) < len(parties):
         of_signer = admitted.filter(requester=None, signer=OuterRef("signer"))
-        signed = _in_line(host_id).filter(requester=None).order_by().values("signer").distinct()
+        waiting = _acted_on(host_id).waiting()
+        signed = waiting.filter(requester=None).order_by().values("signer").distinct()
         last = signed.annotate(served=Subquery(of_signer.values("admitted_at")[:1]))
         served |= last.values_list("signer", "served")
     return {party: at for party, at in served.items() if at}
-
-
-def _taken(host_id: int) -> Counter[Key]:
-    rows = Operation.objects.placed().filter(agent__host=host_id).order_by()
-    taken: Counter[Key] = Counter()
-    fields = ("agent_id", "requester_id", "signer", "is_isolated")
-    for agent, user, signer, is_isolated in rows.values_list(*fields):
-        taken.update(_keys(agent, _party(user, signer), is_isolated=is_isolated))
-    return taken
 
 
 def _keys(agent: int, party: Party, *, is_isolated: bool) -> tuple[Key, ...]:

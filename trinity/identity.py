@@ -92,13 +92,19 @@ def _valid_token(header: str, address: str | None) -> ApiToken | Poller:
     if poller and scheme.lower() == "bearer":
         return poller
     now = timezone.now()
-    known = ApiToken.objects.select_related("user").filter(digest=ApiToken.hash(text.strip()))
-    token = known.valid(now).first() if scheme.lower() == "bearer" else None
-    if token is None:
-        _record_stale(known.first(), address)
+    token = _known_token(digest=ApiToken.hash(text.strip()))
+    if token is None or scheme.lower() != "bearer" or not token.is_valid(now):
+        _record_stale(token, address)
         raise AuthenticationFailed("Could not validate credentials")
     token.touch(now)
     return _spoken_by(token, address)
+
+
+def _known_token(**identity: Any) -> ApiToken | None:
+    try:
+        return ApiToken.objects.select_related("user").get(**identity)
+    except ApiToken.DoesNotExist:
+        return None
 
 
 def _spoken_by(token: ApiToken, address: str | None) -> ApiToken:
@@ -141,9 +147,10 @@ def _person(user_id: int, token_id: int | None, address: str | None) -> User | N
         if user:
             user.address = address
         return user
-    valid = ApiToken.objects.valid(timezone.now()).select_related("user")
-    token = valid.filter(pk=token_id, user=user_id).first()
-    return _spoken_by(token, address).user if token else None
+    token = _known_token(pk=token_id, user=user_id)
+    if token is None or not token.is_valid(timezone.now()):
+        return None
+    return _spoken_by(token, address).user
 
 
 def require_scope(user: User, scope: Scope) -> None:

@@ -28,10 +28,13 @@ class Paced(Generic[T]):
         self._pump = asyncio.create_task(self._read())
         self._pump.add_done_callback(lambda _done: self._changed.set())
 
-    async def chunks(self) -> AsyncGenerator[list[T]]:
+    async def chunks(self, *, notice_after: float | None = None) -> AsyncGenerator[list[T]]:
+        """Where nothing has come ``notice_after`` so many seconds, an empty one says so."""
         loop = asyncio.get_running_loop()
         not_before = 0.0
         try:
+            if notice_after is not None and await self._is_quiet_for(notice_after):
+                yield []
             while await self._some():
                 await self._fill(until=not_before)
                 chunk, self._waiting, self._size = self._waiting, [], 0
@@ -62,6 +65,14 @@ class Paced(Generic[T]):
             self._changed.clear()
             await self._changed.wait()
         return True
+
+    async def _is_quiet_for(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._some()
+        except TimeoutError:
+            return True
+        return False
 
     async def _fill(self, *, until: float) -> None:
         loop = asyncio.get_running_loop()

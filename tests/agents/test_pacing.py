@@ -39,6 +39,22 @@ async def test_what_comes_after_a_quiet_time_is_given_at_once(monkeypatch):
         assert await anext(chunks) == ["first"]
 
 
+async def test_a_source_that_is_quiet_at_first_is_told_of_once():
+    queue = asyncio.Queue()
+    async with aclosing(Paced(fed(queue), len).chunks(notice_after=0.01)) as chunks:
+        assert await anext(chunks) == []
+        queue.put_nowait(["first"])
+        assert await anext(chunks) == ["first"]
+
+
+async def test_a_source_that_gives_something_at_once_is_not_called_quiet():
+    queue = asyncio.Queue()
+    queue.put_nowait(["first"])
+    queue.put_nowait(None)
+    async with aclosing(Paced(fed(queue), len).chunks(notice_after=30)) as chunks:
+        assert [chunk async for chunk in chunks] == [["first"]]
+
+
 async def test_what_follows_is_merged_until_its_time_has_come():
     queue = asyncio.Queue()
     loop = asyncio.get_running_loop()

@@ -165,12 +165,11 @@ def test_the_supervisor_drives_no_operation(copied):
     make_operation(agent=make_agent(status="running"), status="processing")
     make_operation(agent=make_agent(status="running"))
     executions = Executions(copied.pk, copied.lease_epoch, None)
-    assert len(executions._placed(set()).new) == 1
+    assert [len(found) for found in queue.standing(copied.pk)] == [1, 1]
     assert len(executions._running_agents()) == 2
-    assert queue.has_waiting(copied.pk)
     control.look(copied)
-    assert executions._placed(set()).new == executions._running_agents() == []
-    assert not queue.has_waiting(copied.pk)
+    assert queue.standing(copied.pk) == ([], [])
+    assert executions._running_agents() == []
 
 
 def test_an_agent_cannot_be_claimed(copied):

@@ -57,7 +57,7 @@ def test_an_isolated_one_needs_no_agent_that_runs(paused):
 
 def test_what_waits_waits_on(paused):
     operation = make_operation(agent=paused)
-    assert queue.admit(paused.host_id) == []
+    assert queue.admit(paused.host_id) == ([], [])
     assert operation in Operation.objects.waiting()
     paused.record(status_reason="")
     queue.admit(paused.host_id)

@@ -83,7 +83,8 @@ class States(RuleBasedStateMachine):
         self.write(supervisor, lambda known: self.has_place() and known.mark_processing())
 
     def has_place(self):
-        return Operation.objects.placed().filter(pk=self.id).exists()
+        _, placed = queue.standing(self.stored().agent.host_id)
+        return self.id in [each.id for each in placed]
 
     @rule(supervisor=supervisors, outcome=st.sampled_from(OUTCOMES))
     def end(self, supervisor, outcome):

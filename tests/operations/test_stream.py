@@ -179,12 +179,24 @@ async def test_a_state_that_is_told_costs_no_query(operation, monkeypatch):
         )
 
 
+def told(operation, status):
+    return {"data": {"id": str(operation.pk), "status": status, "exit_code": None}}
+
+
 async def test_a_message_that_comes_late_does_not_take_an_end_back(operation):
     found = await read(OperationEvents.find, owner_of(operation), {"operation_id": operation.pk})
-    late = {"data": {"status": "processing", "exit_code": None}}
     await read(finish, operation, exit_code=0)
     assert await read(found.look) == 3
-    found.hear(late)
+    found.hear(told(operation, "processing"))
+    assert found.is_over
+
+
+async def test_a_message_about_another_operation_is_passed_over(operation):
+    other = await read(make_operation)
+    found = await read(OperationEvents.find, owner_of(operation), {"operation_id": operation.pk})
+    found.hear(told(other, "succeeded"))
+    assert not found.is_over
+    found.hear(told(operation, "succeeded"))
     assert found.is_over
 
 
