@@ -215,6 +215,10 @@ class AgentUnavailable(Unavailable):
     code = "agent_unavailable"
 
 
+class AgentBusy(AgentUnavailable):
+    """So many wait to be let in by the server that there is no place for one more."""
+
+
 class StartFailed(Unavailable):
     """The container was made but its agent server did not come up."""
 

@@ -227,7 +227,8 @@ class ContainerRuntime(Protocol):
     def connect(self, container_id: str, run_directory: Path) -> socket.socket:
         """Open the agent server's socket; nothing has been proved about the other side yet.
 
-        Raises ``AgentUnavailable``.
+        Without waiting: called on the event loop. Raises ``AgentUnavailable``, and ``AgentBusy``
+        while the server takes no more connections.
         """
         ...
 

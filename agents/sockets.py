@@ -13,11 +13,10 @@ from pathlib import Path
 
 from django.conf import settings
 
-from agents.errors import AgentUnavailable, StartFailed
+from agents.errors import AgentBusy, AgentUnavailable, StartFailed
 
 SOCKET_NAME = "agent.sock"
 KEY_NAME = "key"
-CONNECT_SECONDS = 2.0
 
 
 def run_directory(name: str) -> Path:
@@ -83,9 +82,10 @@ def remove_run_directory(path: Path) -> None:
 
 
 def connect(path: Path) -> socket.socket:
-    """Connect to the server in a run directory; raise AgentUnavailable.
+    """Connect to the server in a run directory at once; raise AgentUnavailable, AgentBusy.
 
-    Only to a socket that lies there itself. Which process listens is still to be proved.
+    Only to a socket that lies there itself. Which process listens is still to be proved. Never
+    waits, so that an agent cannot hold anybody up by a socket that it lets nobody through.
     """
     try:
         directory = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -104,15 +104,18 @@ def _connect_below(directory: int) -> socket.socket:
     try:
         if not stat.S_ISSOCK(os.fstat(entry).st_mode):
             raise AgentUnavailable("The agent replaced its socket by something else")
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.settimeout(CONNECT_SECONDS)
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             # Through the descriptor: what was looked at is what is connected to, and the
             # path stays below the 108 bytes that a socket's address may have.
             connection.connect(f"/proc/self/fd/{entry}")
+        except BlockingIOError as error:
+            connection.close()
+            raise AgentBusy("The agent server takes no more connections at present") from error
         except OSError:
             connection.close()
             raise
+        connection.setblocking(True)
         return connection
     finally:
         os.close(entry)

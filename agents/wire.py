@@ -11,7 +11,6 @@ import socket
 import struct
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
@@ -19,15 +18,16 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from agents.errors import AgentUnavailable
+from agents.errors import AgentBusy, AgentUnavailable
 
 PROTOCOL = 1
 LINE_LIMIT = 1024 * 1024
 ANSWER_SECONDS = 5.0
+# For a server that many connect to at once; it is asked again each so many seconds.
+CONNECT_SECONDS = 2.0
+BUSY_SECONDS = 0.01
 RECORD_HEADER = struct.Struct("!BdI")
 RECORD_LIMIT = 1024 * 1024
-
-_connectors = ThreadPoolExecutor(8, "agent-connection")
 
 
 class Refused(Exception):
@@ -272,7 +272,6 @@ class AgentServer:
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         connection = await self._connection()
-        connection.setblocking(False)
         try:
             reader, writer = await asyncio.open_unix_connection(sock=connection, limit=LINE_LIMIT)
         except OSError as error:
@@ -288,14 +287,16 @@ class AgentServer:
         return reader, writer
 
     async def _connection(self) -> socket.socket:
-        """Connect in a thread: an agent can leave a socket that lets everybody wait."""
-        connecting = _connectors.submit(self._connect)
-        try:
-            return await asyncio.wrap_future(connecting)
-        except asyncio.CancelledError:
-            # By its own thread: the loop may be closed before it is connected.
-            connecting.add_done_callback(_close)
-            raise
+        """Connect, as soon as the server takes one more."""
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + CONNECT_SECONDS
+        while True:
+            try:
+                return self._connect()
+            except AgentBusy:
+                if loop.time() > give_up_at:
+                    raise
+            await asyncio.sleep(BUSY_SECONDS)
 
     async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         challenge = secrets.token_hex(32)
@@ -310,11 +311,6 @@ class AgentServer:
     ) -> dict[str, Any]:
         writer.write(encode(request))
         return _granted(await _answer(reader))
-
-
-def _close(connecting: "Future[socket.socket]") -> None:
-    if not connecting.cancelled() and connecting.exception() is None:
-        connecting.result().close()
 
 
 async def granted(reader: asyncio.StreamReader, seconds: float | None = None) -> dict[str, Any]:

@@ -5,13 +5,13 @@ import shutil
 import socket
 import stat
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from agents import sockets
-from agents.errors import AgentUnavailable, StartFailed
+from agents.errors import AgentBusy, AgentUnavailable, StartFailed
 from tests.agents.peers import agent_listening, listening
 
 
@@ -118,6 +118,16 @@ def test_no_server_no_socket_and_no_directory_are_the_same_kind_of_error(folder,
         sockets.connect(directory)
     with pytest.raises(AgentUnavailable):
         sockets.connect(folder / "none")
+
+
+def test_a_server_that_lets_nobody_in_holds_nobody_up(directory):
+    with socket.socket(socket.AF_UNIX) as server, ExitStack() as waiting:
+        server.bind(str(directory / "agent.sock"))
+        server.listen(0)
+        # One waits in the line of none.
+        waiting.enter_context(sockets.connect(directory))
+        with pytest.raises(AgentBusy):
+            sockets.connect(directory)
 
 
 def test_a_failed_connection_leaves_no_descriptor_open(directory):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agents import sockets, wire
-from agents.errors import AgentUnavailable
+from agents.errors import AgentBusy, AgentUnavailable
 from agents.wire import AgentServer, Kind, Refused, WrongGeneration
 from tests.agents.peers import KEY, agent_listening, greeting, greets, read_line, says
 
@@ -201,6 +201,30 @@ async def test_what_follows_is_of_one_operation_from_its_beginning(directory, se
         await server.start("another", 1, {})
         assert len(await collect(server)) == 1
         assert len(connections) == 2
+
+
+async def test_a_server_that_many_connect_to_at_once_is_asked_again(directory):
+    answer = b'{"ok": true}\n' + record(9, b"{}")
+    attempts = []
+
+    def connect():
+        attempts.append("")
+        if len(attempts) < 3:
+            raise AgentBusy("full")
+        return sockets.connect(directory)
+
+    with agent_listening(directory, greets(answer)):
+        assert len(await collect(AgentServer(connect, KEY))) == 1
+    assert len(attempts) == 3
+
+
+async def test_one_that_stays_full_is_given_up(monkeypatch):
+    def connect():
+        raise AgentBusy("full")
+
+    monkeypatch.setattr(wire, "CONNECT_SECONDS", 0.05)
+    with pytest.raises(AgentUnavailable):
+        await collect(AgentServer(connect, KEY))
 
 
 @pytest.mark.parametrize(
