@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import suppress
+from itertools import accumulate, takewhile
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -14,8 +15,9 @@ CHUNK_BYTES = 64 * 1024
 class Paced(Generic[T]):
     """Iterates over merged batches: at most one each 50 ms, unless 64 KiB wait.
 
-    What comes after a quiet time is given at once. The source is not read on while a full
-    chunk waits, so a slow reader slows the source and nothing piles up.
+    What comes after a quiet time is given at once. No chunk is larger than 64 KiB, unless it is
+    a single item. The source is not read on while a full chunk waits, so a slow reader slows the
+    source and nothing piles up.
     """
 
     def __init__(self, batches: AsyncIterator[list[T]], size_of: Callable[[T], int]) -> None:
@@ -37,7 +39,7 @@ class Paced(Generic[T]):
                 yield []
             while await self._some():
                 await self._fill(until=not_before)
-                chunk, self._waiting, self._size = self._waiting, [], 0
+                chunk = self._take()
                 self._taken.set()
                 not_before = loop.time() + CHUNK_SECONDS
                 yield chunk
@@ -47,6 +49,19 @@ class Paced(Generic[T]):
             self._pump.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await self._pump
+
+    def _take(self) -> list[T]:
+        if self._size <= CHUNK_BYTES:
+            chunk, self._waiting, self._size = self._waiting, [], 0
+            return chunk
+        # Looks no further than it takes: a batch may be many times as large.
+        sizes = accumulate(map(self._size_of, self._waiting))
+        fitting = list(takewhile(CHUNK_BYTES.__ge__, sizes))
+        count = len(fitting) or 1
+        chunk = self._waiting[:count]
+        del self._waiting[:count]
+        self._size -= sum(map(self._size_of, chunk))
+        return chunk
 
     async def _read(self) -> None:
         async for batch in self._batches:

@@ -75,6 +75,19 @@ async def test_a_full_chunk_does_not_wait_for_its_time(monkeypatch):
         assert await collect(batches([full], [full], [full])) == [[full]] * 3
 
 
+async def test_a_batch_larger_than_a_chunk_is_cut_between_its_items(monkeypatch):
+    monkeypatch.setattr(pacing, "CHUNK_SECONDS", 30)
+    large, small = "x" * (CHUNK_BYTES + 1), [f"{number:1000}" for number in range(200)]
+    # None of them waits for its time: there is more than one takes.
+    async with asyncio.timeout(5):
+        chunks = await collect(batches(["first"], [*small, large, *small[:10]]))
+    assert [item for chunk in chunks for item in chunk] == ["first", *small, large, *small[:10]]
+    assert [large] in chunks
+    sizes = [sum(map(len, chunk)) for chunk in chunks if chunk != [large]]
+    assert max(sizes) <= CHUNK_BYTES
+    assert sum(size > CHUNK_BYTES - 1000 for size in sizes) == 3
+
+
 async def test_the_end_of_the_source_does_not_wait_for_its_time(monkeypatch):
     monkeypatch.setattr(pacing, "CHUNK_SECONDS", 30)
     async with asyncio.timeout(5):
