@@ -1,9 +1,11 @@
-"""Streams through nginx as it comes, which buffers answers unless it is told not to."""
+"""Streams through nginx as it comes, which buffers answers unless it is told not to; by curl."""
 
 import json
 import os
+import shutil
+import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import requests
@@ -13,23 +15,29 @@ from tests import servers
 pytestmark = pytest.mark.live
 
 LINES = 20
-CLOCK = f"""
-import time
-for number in range({LINES}):
-    print(time.time(), flush=True)
-    time.sleep(0.25)
+# Says nothing, and no more, before it may.
+STEPS = 3
+STEPWISE = f"""
+for step in $(seq {STEPS}); do
+    until [ -e "$TRINITY_WORKSPACE/go-$step" ]; do sleep 0.02; done
+    echo "step $step"
+done
 """
 # Far above what a line takes, far below what a buffer of nginx holds back.
 AT_ONCE_SECONDS = 4
 KEEP_ALIVE_SECONDS = 15
 
 
+def need(program, path):
+    if path is None:
+        assert os.environ.get("TRINITY_REQUIRE_ENGINE") != "1", f"{program} is not installed"
+        pytest.skip(f"{program} is not installed")
+
+
 @pytest.fixture(scope="module")
 def before(embedded):
     """The address of nginx before a product."""
-    if servers.nginx_program() is None:
-        assert os.environ.get("TRINITY_REQUIRE_ENGINE") != "1", "nginx is not installed"
-        pytest.skip("nginx is not installed")
+    need("nginx", servers.nginx_program())
     embedded.create_agent("proxied")
     with servers.nginx(embedded.url) as url:
         yield url
@@ -48,17 +56,13 @@ def events(lines):
     return (json.loads(line[6:]) for line in lines if line.startswith(b"data: "))
 
 
-def test_each_line_comes_at_once(embedded, before):
-    operation = embedded.run("proxied", "python3", "-c", CLOCK)
-    delays = []
+def test_a_stream_is_whole_resumed_and_over(embedded, before):
+    operation = embedded.run("proxied", "seq", str(LINES))
     with streaming(embedded, before, operation) as (_, lines):
-        for event in events(lines):
-            if event["type"] == "log":
-                delays.append(time.time() - float(event["content"]))
-    print(f"{len(delays)} lines, the slowest after {max(delays) * 1000:.0f} ms")
-    assert len(delays) == LINES
-    assert max(delays) < AT_ONCE_SECONDS
-    assert event == {"type": "end", "status": "succeeded", "exit_code": 0}
+        *told, end = events(lines)
+    contents = [event["content"] for event in told if event["type"] == "log"]
+    assert contents == [str(number) for number in range(1, LINES + 1)]
+    assert end == {"type": "end", "status": "succeeded", "exit_code": 0}
     resumed = {"Last-Event-ID": str(LINES - 1)}
     with streaming(embedded, before, operation, **resumed) as (_, lines):
         ids = [line for line in lines if line.startswith(b"id: ")]
@@ -79,3 +83,48 @@ def test_the_first_byte_comes_at_once_and_a_quiet_stream_is_kept_open(embedded, 
     assert comment == b": keep-alive"
     assert 10 < time.monotonic() - quiet_since < KEEP_ALIVE_SECONDS + AT_ONCE_SECONDS
     embedded.post(f"/api/v1/operations/{operation}/cancel")
+
+
+@contextmanager
+def curling(product, url, operation):
+    """Give what ``curl -N`` writes; what it has not got in time never comes."""
+    command = ["curl", "-N", "-sS", "--fail", "--max-time", "30"]
+    command += ["-H", f"Authorization: Bearer {product.token}"]
+    command.append(f"{url}/api/v1/operations/{operation}/stream")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as curl:
+        try:
+            yield curl
+        finally:
+            curl.kill()
+
+
+def read_to(curl, wanted):
+    """Read up to the line, which must come at once."""
+    asked = time.monotonic()
+    assert next((line for line in curl.stdout if line == wanted), None)
+    assert time.monotonic() - asked < AT_ONCE_SECONDS
+
+
+def log_line(content):
+    return f'data: {{"type": "log", "content": "{content}"}}\n'
+
+
+def test_curl_shows_the_first_bytes_at_once_and_each_line_as_it_is_written(embedded, before):
+    need("curl", shutil.which("curl"))
+    operation = embedded.run("proxied", "sh", "-c", STEPWISE)
+    with ExitStack() as stack:
+        direct, proxied = [
+            stack.enter_context(curling(embedded, url, operation)) for url in (embedded.url, before)
+        ]
+        for curl in (direct, proxied):
+            read_to(curl, "retry: 1000\n")
+        for step in range(1, STEPS + 1):
+            path = f"/api/agents/proxied/files?path=go-{step}"
+            embedded.call("PUT", path).raise_for_status()
+            for curl in (direct, proxied):
+                read_to(curl, log_line(f"step {step}"))
+        for curl in (direct, proxied):
+            rest = curl.stdout.read().splitlines()
+            end = {"type": "end", "status": "succeeded", "exit_code": 0}
+            assert rest[-3:] == [f"id: {STEPS + 1}", f"data: {json.dumps(end)}", ""]
+            assert curl.wait(10) == 0

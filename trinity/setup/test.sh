@@ -21,6 +21,7 @@ provide_servers() {
     has_postgres || missing+=(postgresql)
     command -v redis-server >/dev/null || missing+=(redis-server)
     has_nginx || missing+=(nginx-light)
+    command -v curl >/dev/null || missing+=(curl)
     # Machines with networks of their own are pretended with these.
     command -v ip >/dev/null || missing+=(iproute2)
     command -v iptables >/dev/null || missing+=(iptables)
