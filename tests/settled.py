@@ -3,9 +3,14 @@
 import sqlite3
 from contextlib import closing
 
+import psycopg
+
 
 def rows(product, query):
-    """What the product's own database says; of a product with SQLite, running or not."""
+    """What the product's own database says, whether the product runs or not."""
+    if url := product.environment.get("DATABASE_URL"):
+        with psycopg.connect(url) as database:
+            return database.execute(query).fetchall()
     path = f"file:{product.data_dir}/trinity.sqlite3?mode=ro"
     with closing(sqlite3.connect(path, uri=True, timeout=20)) as database:
         return database.execute(query).fetchall()
