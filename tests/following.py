@@ -1,4 +1,8 @@
-"""A viewer as a browser's ``EventSource``: it comes back by itself, from where it was."""
+"""A viewer as a browser's ``EventSource``: it comes back by itself, from where it was.
+
+It comes back when a connection breaks or is refused. What is answered otherwise than by a stream
+or by a 204 makes an ``EventSource`` give up, and so fails the test.
+"""
 
 import json
 import threading
@@ -20,6 +24,7 @@ class Viewer:
         #: Each line with its number, and the end.
         self.lines, self.end = [], None
         self.connections = 0
+        self._refusal = ""
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -30,6 +35,7 @@ class Viewer:
 
     def join(self, seconds):
         self._thread.join(seconds)
+        assert not self._refusal, self._refusal
         assert not self._thread.is_alive(), f"no end within {seconds} s, after {len(self.lines)}"
 
     def _run(self):
@@ -37,15 +43,18 @@ class Viewer:
             time.sleep(RETRY_SECONDS)
 
     def _is_over(self):
+        """Connect, read while it lasts, and tell whether that was the last time."""
         headers = {"Authorization": f"Bearer {self._token}", "Last-Event-ID": str(self._last)}
         with (
             suppress(requests.RequestException),
             requests.get(self._url, headers=headers, stream=True, timeout=30) as answer,
         ):
             self.connections += 1
-            if answer.status_code == 204:
+            if answer.status_code not in {200, 204}:
+                told = f"{answer.status_code} {answer.text[:200]}"
+                self._refusal = f"connection {self.connections} was answered {told}"
+            if answer.status_code != 200:
                 return True
-            answer.raise_for_status()
             self._read(answer)
         return self.end is not None
 
