@@ -79,6 +79,15 @@ def test_it_sees_nothing_of_its_agent(product, owner, engine):
     nothing_left(product, engine, operation)
 
 
+def test_what_is_to_run_in_the_stopped_agent_itself_is_refused_and_leaves_nothing(product, owner):
+    count = "SELECT (SELECT count(*) FROM operations_operation), (SELECT count(*) FROM agents_log)"
+    before = rows(product, count)
+    refused = product.post("/api/v1/operations", {"agent": owner, "command": ["true"]})
+    told = {"detail": f"Agent {owner} is stopped: start it first", "code": "agent_not_running"}
+    assert (refused.status_code, refused.json()) == (400, told)
+    assert rows(product, count) == before
+
+
 def test_its_limits_hold(product, owner, engine):
     operation = isolated(product, owner, "sleep", "60", memory="1g", cpu="1")
 
