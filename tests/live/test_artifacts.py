@@ -1,10 +1,13 @@
 """Results and artifacts of operations in real containers, to the end of their files."""
 
+import sqlite3
 import time
+from contextlib import closing
 from hashlib import sha256
 
 import pytest
 
+from tests.settled import rows
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
@@ -130,14 +133,30 @@ def erased(product, operation):
     return files_of(product, operation)
 
 
-def test_a_supervisor_killed_while_it_collects_collects_again(own_product):
+def make_older(product, days):
+    """Have operations ended so many days earlier, while the product does not run."""
+    with closing(sqlite3.connect(product.data_dir / "trinity.sqlite3")) as database, database:
+        for operation, age in days.items():
+            database.execute(
+                "UPDATE operations_operation SET finished_at = datetime(finished_at, ?) "
+                "WHERE id = ?",
+                (f"-{age} days", operation.replace("-", "")),
+            )
+
+
+def test_a_supervisor_killed_while_it_collects_collects_again_and_removes_what_is_due(own_product):
     own_product.create_agent("busy")
+    leave = ("sh", "-c", 'echo left | tee "$TRINITY_OUT/left"')
+    young, past_artifacts, past_all = [own_product.run("busy", *leave) for _ in range(3)]
+    for operation in (young, past_artifacts, past_all):
+        assert own_product.finished(operation)["result"]["artifact_count"] == 1
     script = 'cd "$TRINITY_OUT"; for n in $(seq 900); do head -c 100000 /dev/urandom > $n; done'
     operation = own_product.run("busy", "sh", "-c", script)
     wait_until(lambda: len(files_of(own_product, operation)) > 20, seconds=60, step=0.002)
     own_product.kill()
     assert own_product.data_dir.joinpath("artifacts", operation).is_dir()
     half = {path.name for path in files_of(own_product, operation)}
+    make_older(own_product, {past_artifacts: 31, past_all: 91})
     own_product.start()
     result = own_product.finished(operation, seconds=90)["result"]
     assert (result["status"], result["artifact_count"]) == ("ok", 900)
@@ -148,3 +167,11 @@ def test_a_supervisor_killed_while_it_collects_collects_again(own_product):
     for path, each in list(artifacts_of(own_product, operation).items())[:20]:
         content = downloads(own_product, operation, path)
         assert sha256(content).hexdigest() == each["sha256"]
+    # That it did by itself as soon as it began.
+    wait_until(lambda: own_product.get(f"/api/v1/operations/{past_all}").status_code == 404)
+    wait_until(lambda: not files_of(own_product, past_all) + files_of(own_product, past_artifacts))
+    kept = own_product.operation(past_artifacts)["result"]
+    assert (kept["artifacts"], kept["logs"]) == ([], ["left"])
+    assert "removed, for their age" in " ".join(kept["notes"])
+    assert downloads(own_product, young, "left") == b"left\n"
+    assert rows(own_product, "SELECT count(*) FROM agents_logchunk WHERE text = 'left'") == [(2,)]
