@@ -1,13 +1,18 @@
 """Operations on real work: every line, in order, while it runs; resume, cancel, odd output."""
 
 import json
+import re
 import time
 
 import pytest
 import requests
 
+from tests.product import PASSWORD
+from tests.waiting import wait_until
+
 pytestmark = pytest.mark.live
 
+OPERATIONS_ADMIN = "/admin/operations/operation/"
 # Walks and compiles the standard library; one line for each code object.
 COMPILE = """
 import sysconfig, types
@@ -169,3 +174,38 @@ def test_it_ends_when_its_time_is_up(product, agent):
     operation = product.run(agent, "sleep", "60", timeout_seconds=1)
     outcome = product.finished(operation, seconds=10)
     assert (outcome["status"], outcome["result"]["error"]) == ("failed", "timeout")
+
+
+class Admin:
+    """The operators' console, used by its forms as a browser would."""
+
+    def __init__(self, product):
+        self._product = product
+        self._session = requests.Session()
+        self._session.get(f"{product.url}/sign-in", timeout=10)
+        self._post("/sign-in", username="admin", password=PASSWORD)
+
+    def act(self, action, operation):
+        """Choose an action for one row of the list; return the page that says what came of it."""
+        return self._post(OPERATIONS_ADMIN, action=action, _selected_action=operation)
+
+    def _post(self, path, **form):
+        form["csrfmiddlewaretoken"] = self._session.cookies["csrftoken"]
+        answer = self._session.post(f"{self._product.url}{path}", data=form, timeout=20)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+
+def test_the_admin_cancels_and_runs_again(product, agent):
+    admin = Admin(product)
+    first = product.run(agent, "sh", "-c", 'echo "$TRINITY_OPERATION"; exec sleep 600')
+    wait_until(lambda: product.operation(first)["result"]["logs"] == [first])
+    assert f"{first} is being canceled" in admin.act("cancel", first)
+    assert product.finished(first, seconds=15)["status"] == "canceled"
+    assert f"{first}: The operation has finished" in admin.act("cancel", first)
+    told = admin.act("run_again", first)
+    second = re.search(rf'{first} runs again as <a href="/operations/([^"]+)">', told)[1]
+    wait_until(lambda: product.operation(second)["result"]["logs"] == [second])
+    admin.act("cancel", second)
+    assert product.finished(second, seconds=15)["status"] == "canceled"
+    assert product.operation(first)["result"]["logs"] == [first]
