@@ -1,13 +1,11 @@
 """Results and artifacts of operations in real containers, to the end of their files."""
 
-import sqlite3
 import time
-from contextlib import closing
 from hashlib import sha256
 
 import pytest
 
-from tests.settled import rows
+from tests.settled import change, rows
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
@@ -133,15 +131,10 @@ def erased(product, operation):
     return files_of(product, operation)
 
 
-def make_older(product, days):
-    """Have operations ended so many days earlier, while the product does not run."""
-    with closing(sqlite3.connect(product.data_dir / "trinity.sqlite3")) as database, database:
-        for operation, age in days.items():
-            database.execute(
-                "UPDATE operations_operation SET finished_at = datetime(finished_at, ?) "
-                "WHERE id = ?",
-                (f"-{age} days", operation.replace("-", "")),
-            )
+def make_older(product, operation, days):
+    """As if it had ended so many days earlier."""
+    older = "UPDATE operations_operation SET finished_at = datetime(finished_at, ?) WHERE id = ?"
+    change(product, older, f"-{days} days", operation.replace("-", ""))
 
 
 def test_a_supervisor_killed_while_it_collects_collects_again_and_removes_what_is_due(own_product):
@@ -156,7 +149,8 @@ def test_a_supervisor_killed_while_it_collects_collects_again_and_removes_what_i
     own_product.kill()
     assert own_product.data_dir.joinpath("artifacts", operation).is_dir()
     half = {path.name for path in files_of(own_product, operation)}
-    make_older(own_product, {past_artifacts: 31, past_all: 91})
+    make_older(own_product, past_artifacts, days=31)
+    make_older(own_product, past_all, days=91)
     own_product.start()
     result = own_product.finished(operation, seconds=90)["result"]
     assert (result["status"], result["artifact_count"]) == ("ok", 900)

@@ -14,7 +14,7 @@ from tests import engines
 from tests.following import Viewer
 from tests.live.conftest import running
 from tests.product import PASSWORD
-from tests.settled import differences, rows
+from tests.settled import change, differences, rows
 from tests.waiting import wait_until
 
 pytestmark = [
@@ -229,7 +229,12 @@ def test_operations_go_on_while_the_engine_does_not_answer(product, engine):
         # What is to begin needs it, or not.
         inside = product.finished(product.run("runs", "echo", "inside"))
         assert inside["result"]["logs"] == ["inside"]
-        waits, gives_up = [product.run("runs", "echo", "outside", isolated=True) for _ in range(2)]
+        outside = ("runs", "echo", "outside")
+        waits, gives_up, hopeless = [product.run(*outside, isolated=True) for _ in range(3)]
+        make_it_wait_longer(product, hopeless)
+        told = product.finished(hopeless)
+        assert (told["status"], told["result"]["error"]) == ("failed", "engine_unavailable")
+        assert "away for five minutes" in told["result"]["summary"]
         product.post(f"/api/v1/operations/{gives_up}/cancel").raise_for_status()
         assert product.finished(gives_up)["status"] == "canceled"
         assert product.operation(waits)["status"] == "starting"
@@ -239,6 +244,14 @@ def test_operations_go_on_while_the_engine_does_not_answer(product, engine):
     assert long.ends() == [("succeeded", None, 600)] * 2
     assert product.finished(waits)["result"]["logs"] == ["outside"]
     wait_until_nothing_left(product, engine)
+
+
+def make_it_wait_longer(product, operation):
+    """As if it were asked for six minutes ago, when the engine was away already."""
+    earlier = "SET {0} = datetime({0}, '-6 minutes')"
+    change(product, "UPDATE agents_host " + earlier.format("away_since"))
+    asked = "UPDATE operations_operation " + earlier.format("created_at")
+    change(product, f"{asked} WHERE id = ?", operation.replace("-", ""))
 
 
 @pytest.fixture
