@@ -72,7 +72,9 @@ def run(*, quick):
     table.add("docker-py, what is kept", [kept.rate], ratio=_times([kept.rate], baseline))
     table.print()
     print(f"Trinity: {written} lines written, stored and at each viewer, none lost or twice;")
-    print(f"docker-py got {alone.lines} lines of {alone_written} written.\n", flush=True)
+    repeated = alone.got[0][1]
+    print(f"docker-py got {alone.lines - repeated} lines of {alone_written} written, and")
+    print(f"{repeated} once more.\n", flush=True)
 
 
 def _times(samples, baseline):
@@ -168,9 +170,14 @@ class EngineReader:
         assert self._process.stdout.readline() == "ready\n"
 
     def stop(self):
-        told = json.loads(self._process.communicate(timeout=60)[0])
-        #: Of each reader, how many lines it got and when the last of them.
-        self.got = [(sum(each["counts"].values()), each["last_at"]) for each in told["readers"]]
+        told = json.loads(self._process.communicate(timeout=360)[0])
+        #: Of each reader, how many lines it got, how many once more, and when the last of them.
+        self.got = [
+            (sum(each["counts"].values()), each["repeated"], each["last_at"])
+            for each in told["readers"]
+        ]
+        #: What the process took at most.
+        self.memory_bytes = told["memory"]
         # What follows is of the first.
         counts = {int(second): count for second, count in told["readers"][0]["counts"].items()}
         self.lines = sum(counts.values())
