@@ -175,9 +175,9 @@ Wait = Callable[[float], Awaitable[Heard | None]]
 async def _events(opened: _Opened) -> AsyncGenerator[bytes]:
     yield b"retry: 1000\n\n"
     followed = opened.followed
-    async with wake_ups(followed.groups) as wait:
-        with shared_chunks.cache.followed(followed.log_id):
-            async for part in _parts(opened, wait):
+    with shared_chunks.cache.followed(followed.log_id):
+        async with wake_ups(followed.groups) as wait, aclosing(_parts(opened, wait)) as parts:
+            async for part in parts:
                 yield part
 
 
@@ -232,7 +232,9 @@ async def wake_ups(groups: Sequence[str]) -> AsyncIterator[Wait]:
     async def wait(seconds: float) -> Heard | None:
         nonlocal last
         try:
-            await asyncio.wait_for(woken.wait(), seconds)
+            # Not wait_for, which in Python 3.11 loses a cancellation that comes with the wake.
+            async with asyncio.timeout(seconds):
+                await woken.wait()
         except TimeoutError:
             return None
         woken.clear()
