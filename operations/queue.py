@@ -12,6 +12,7 @@ from typing import Literal
 from uuid import UUID
 
 from django.conf import settings
+from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
@@ -142,7 +143,7 @@ def admit(host_id: int) -> tuple[list[Ended], list[Placed]]:
         Operation(pk=each.id).admit()
         placed.append(Placed(each.id, each.keys, is_canceled=False))
     ended = [_end(operation_id, *why) for operation_id, why in hopeless.items()]
-    return ended, placed
+    return [each for each in ended if each], placed
 
 
 def positions(operations: Sequence[Operation]) -> dict[UUID, int]:
@@ -227,7 +228,11 @@ def _why_never(each: Waiting) -> tuple[Operation.Error, str] | None:
     return Error.START_FAILED, summary
 
 
-def _end(operation_id: UUID, error: Operation.Error, summary: str) -> Ended:
-    operation = Operation.objects.select_related("agent").get(pk=operation_id)
-    ended = endings.end(operation, Status.FAILED, error=error, summary=summary)
+def _end(operation_id: UUID, error: Operation.Error, summary: str) -> Ended | None:
+    """None for one that has gone with its agent since it was seen in the line."""
+    try:
+        operation = Operation.objects.select_related("agent").get(pk=operation_id)
+        ended = endings.end(operation, Status.FAILED, error=error, summary=summary)
+    except ObjectDoesNotExist:
+        return None
     return Ended(operation, ended)

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from channels.layers import get_channel_layer
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import Error as DatabaseError
 from django.db import connection
 from redis.exceptions import RedisError
@@ -42,8 +43,9 @@ class Supervisor:
                 await engine.apart(self._act(host, epoch))
             except* LeaseLost:
                 logger.warning("Another supervisor took host %s over", host)
-            except* (DatabaseError, OSError, RedisError) as errors:
-                # What this hangs on went away: begin anew when it is back.
+            except* (DatabaseError, ObjectDoesNotExist, OSError, RedisError) as errors:
+                # What this hangs on went away: begin anew when it is back. A row that somebody
+                # deletes at the wrong moment must not end the whole process either.
                 logger.error("Supervising was broken off: %s", errors.exceptions)  # noqa: TRY400
                 await asyncio.sleep(TAKE_SECONDS)
             finally:

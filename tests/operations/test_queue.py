@@ -1,9 +1,12 @@
 """What is above the limits waits in order, or is refused; places are given by the supervisor."""
 
 import asyncio
+import itertools
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from agents.database import read
@@ -270,3 +273,29 @@ def test_a_chat_is_refused_likewise(busy, settings):
     assert ask(busy).status_code == 202
     answer = client_of(busy.owner).post("/api/agents/busy/chat", {"message": "hello"})
     assert (answer.status_code, answer.json()["code"]) == (429, "queue_full")
+
+
+@contextmanager
+def before_query(number, act):
+    """Do something that another process does at that moment."""
+    queries = itertools.count(1)
+
+    def look(execute, *query):
+        if next(queries) == number:
+            act()
+        return execute(*query)
+
+    with connection.execute_wrapper(look):
+        yield
+
+
+# The line, the operation, its end.
+@pytest.mark.parametrize("moment", [2, 3])
+def test_one_that_goes_with_its_agent_keeps_none_from_being_ended(moment):
+    agent, other = make_agent(), make_agent()
+    gone, left = make_operation(agent=agent), make_operation(agent=other)
+    with before_query(moment, gone.delete):
+        ended, _placed = queue.admit(agent.host_id)
+    assert [each.operation for each in ended] == [left]
+    left.refresh_from_db()
+    assert (left.status, left.error) == ("failed", "start_failed")
