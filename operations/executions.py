@@ -12,7 +12,7 @@ from django.core.exceptions import ObjectDoesNotExist
 
 from agents import activities, containers
 from agents.database import Writer, read
-from agents.errors import AgentUnavailable, EngineRefused, LeaseLost
+from agents.errors import AgentUnavailable, ContainerMissing, EngineRefused, LeaseLost
 from agents.figures.disk import Sizes
 from agents.models import Agent
 from agents.wire import AgentServer, Refused
@@ -54,8 +54,8 @@ class Executions:
     async def bound_disk(self, sizes: Sizes) -> None:
         """End those that take too much of the disk in a place of their own."""
         for execution in list(self._running.values()):
-            # What fails now is tried with the next look.
-            with suppress(Unavailable, EngineRefused, LeaseLost, Refused):
+            # What fails now is tried with the next look; whose container is gone learns of it.
+            with suppress(Unavailable, EngineRefused, ContainerMissing, LeaseLost, Refused):
                 await execution.place.bound_disk(sizes)
 
     async def run(self) -> None:

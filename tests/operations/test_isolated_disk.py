@@ -66,3 +66,19 @@ async def test_one_that_keeps_to_it_goes_on(agent):
         (get_runtime().folder / name / "on").touch()
         await finished(operation)
     assert operation.status == "succeeded"
+
+
+async def test_one_whose_container_is_taken_away_meanwhile_holds_nothing_up(
+    agent, containers, monkeypatch
+):
+    monkeypatch.setattr(AgentServer, "signal", is_of_no_use)
+    operation = await begin(agent, "sh", "-c", WRITE.format(2 * 1024**2, WAIT), **FIELDS)
+    async with executing(agent) as executions:
+        await written(operation)
+        taken = await read(sizes)
+        await executions.bound_disk(taken)
+        # As ``docker rm`` does, just before it would be stopped.
+        monkeypatch.setattr(containers, "stop", lambda found, **_: containers.remove(found))
+        await executions.bound_disk(taken)
+        await finished(operation)
+    assert operation.status == "failed"
