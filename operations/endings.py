@@ -13,15 +13,16 @@ def operation_group(operation_id: UUID) -> str:
     return f"operation.{operation_id}"
 
 
-def end(operation: Operation, status: Operation.Status, **outcome: Any) -> list[Activity]:
+def end(operation: Operation, status: Operation.Status, **outcome: Any) -> list[Activity] | None:
     """Record the outcome, and with it the end of the activities that it is the work of.
 
-    The operation then has what is recorded, also where another outcome came first.
+    Return these, to be told; None where another outcome came first, which whoever recorded it
+    has told. The operation then has what is recorded.
     """
     if not operation.finish(status, **outcome):
         # These alone: a full refresh would drop the agent, and load it again outside a thread.
         operation.refresh_from_db(fields=["status", "exit_code", "error", "summary"])
-        return []
+        return None
     return end_activities(operation, status, **outcome)
 
 

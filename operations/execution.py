@@ -231,7 +231,7 @@ class Execution:
         outcome = results.decided(_outcome(end.payload), end.payload)
         is_cut = _is_cut(end.payload)
 
-        def write() -> tuple[logs.Appended, list[Activity]]:
+        def write() -> tuple[logs.Appended, list[Activity] | None]:
             # In one transaction: who sees the end has all of the log.
             appended = self._append(lines, is_cut=is_cut)
             return appended, endings.end(self._operation, **outcome)
@@ -242,8 +242,7 @@ class Execution:
             outcome = await self.place.judge(outcome)
             appended, ended = await self._writer.write(write, durable=True)
         await self._announce(appended)
-        await endings.announce(self._operation, self._last_seq)
-        await activities.announce_all(ended)
+        await self._tell(ended)
         # Only now: until the end is committed, the agent's copy is the only one.
         await self.place.clear()
 
@@ -264,8 +263,12 @@ class Execution:
         ended = await self._writer.write(
             lambda: endings.end(self._operation, status, error=error, summary=summary)
         )
-        await endings.announce(self._operation, self._last_seq)
-        await activities.announce_all(ended)
+        await self._tell(ended)
+
+    async def _tell(self, ended: list[Activity] | None) -> None:
+        if ended is not None:
+            await endings.announce(self._operation, self._last_seq)
+            await activities.announce_all(ended)
 
     async def cancel(self) -> bool:
         """Have it ended: TERM, ten seconds, KILL; its end then comes by the stream.

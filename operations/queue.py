@@ -229,10 +229,10 @@ def _why_never(each: Waiting) -> tuple[Operation.Error, str] | None:
 
 
 def _end(operation_id: UUID, error: Operation.Error, summary: str) -> Ended | None:
-    """None for one that has gone with its agent since it was seen in the line."""
+    """None for one that was cancelled, or has gone with its agent, since it stood in the line."""
     try:
         operation = Operation.objects.select_related("agent").get(pk=operation_id)
         ended = endings.end(operation, Status.FAILED, error=error, summary=summary)
     except ObjectDoesNotExist:
         return None
-    return Ended(operation, ended)
+    return None if ended is None else Ended(operation, ended)

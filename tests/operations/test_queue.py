@@ -299,3 +299,11 @@ def test_one_that_goes_with_its_agent_keeps_none_from_being_ended(moment):
     assert [each.operation for each in ended] == [left]
     left.refresh_from_db()
     assert (left.status, left.error) == ("failed", "start_failed")
+
+
+def test_one_that_is_cancelled_meanwhile_is_not_told_of_by_the_queue():
+    operation = make_operation(agent=make_agent())
+    with before_query(3, operation.cancel_waiting):
+        assert queue.admit(operation.agent.host_id) == ([], [])
+    operation.refresh_from_db()
+    assert operation.status == "canceled"

@@ -6,7 +6,9 @@ from contextlib import suppress
 import pytest
 
 from agents.database import read
+from agents.errors import AgentUnavailable
 from agents.models import Activity
+from agents.wire import AgentServer
 from operations import requests
 from operations.errors import Finished
 from operations.models import Operation
@@ -152,3 +154,17 @@ async def test_cancels_against_each_other_and_against_the_begin(agent, begins):
         assert any(of_it)
         assert await read(audited, operation) == expected(*of_it)
     assert await read(activities_ended) == RUNNERS
+
+
+async def test_an_end_is_told_once_though_the_agent_stops_right_behind_it(agent, monkeypatch):
+    async def stops(*_of_forget):
+        await read(agent.record, status="stopped", desired="stopped")
+        raise AgentUnavailable("It stops before its server has forgotten the operation")
+
+    monkeypatch.setattr(AgentServer, "forget", stops)
+    operations = await begin(agent, "true")
+    async with page_of(agent.owner) as page:
+        await watch(page, operations)
+        async with executing(agent) as executions:
+            await end_of_race(page, executions, operations)
+    assert {operation.status for operation in operations} == {"succeeded"}
