@@ -3,6 +3,7 @@
 The agent server is not trusted: the bounds that it keeps are kept here again. What was stored
 counts only with the transaction that records the operation's end. A process that dies before
 that leaves files, which the one that records the end removes: by then it is known which count.
+Where none does, ``LeftFolder`` has them removed.
 """
 
 import asyncio
@@ -52,11 +53,20 @@ logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def collected(server: AgentServer, operation: Operation) -> AsyncIterator[dict[str, Any]]:
-    """Give ``artifacts`` and ``notes`` for ``Operation.finish``, to be recorded in the body."""
+async def collected(
+    server: AgentServer, operation: Operation, *, is_first: bool = True
+) -> AsyncIterator[dict[str, Any]]:
+    """Give fields of ``Operation.finish``, to be recorded in the body.
+
+    ``is_first``: nobody can have begun to take them before.
+    """
     collection = await _collect(server, operation.pk)
     try:
-        yield {"artifacts": collection.artifacts, "notes": list(collection.notes())}
+        yield {
+            "artifacts": collection.artifacts,
+            "notes": list(collection.notes()),
+            "has_strays": collection.has_strays or not is_first,
+        }
     except (LeaseLost, ObjectDoesNotExist):
         # Nothing was recorded. After any other failure that is not certain.
         await collection.discard()
@@ -68,13 +78,15 @@ async def collected(server: AgentServer, operation: Operation) -> AsyncIterator[
 async def _collect(server: AgentServer, operation_id: UUID) -> "_Collection":
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + GIVE_UP_SECONDS
+    has_strays = False
     while True:
-        collection = _Collection(operation_id)
+        collection = _Collection(operation_id, has_strays=has_strays)
         try:
             async with asyncio.timeout(COLLECT_SECONDS):
                 await collection.take(server)
         except (AgentUnavailable, Refused, Unstorable, TimeoutError) as error:
             await collection.discard()
+            has_strays = collection.has_strays
             if isinstance(error, Refused) or loop.time() > give_up_at:
                 logger.warning("Operation %s ends without artifacts: %r", operation_id, error)
                 collection.problem = _problem(error)
@@ -110,8 +122,10 @@ def _stored(operation_id: UUID) -> list[str]:
 class _Collection:
     """The artifacts of one operation, stored one after the other."""
 
-    def __init__(self, operation_id: UUID) -> None:
+    def __init__(self, operation_id: UUID, *, has_strays: bool) -> None:
         self._id = operation_id
+        #: Whether files may have stayed that do not count.
+        self.has_strays = has_strays
         self._bytes = 0
         self._left_out: Counter[str] = Counter()
         self._is_cut = False
@@ -135,7 +149,8 @@ class _Collection:
         try:
             await apart(artifacts.delete, names)
         except Unstorable as error:
-            logger.warning("Files of operation %s stay: %s", self._id, error)
+            logger.warning("Files of operation %s stay for now: %s", self._id, error)
+            self.has_strays = True
 
     async def _take_file(self, told: str, reader: asyncio.StreamReader) -> None:
         path = artifacts.safe_path(unquote_to_bytes(told))

@@ -59,6 +59,8 @@ class Execution:
         self._unreachable_since: float | None = None
         self._silent_seconds = 0.0
         self._was_heard = False
+        # Whoever drove it then may have been ended while he took its artifacts.
+        self._was_begun = operation.status != Status.STARTING
 
     @property
     def _server(self) -> AgentServer:
@@ -236,7 +238,10 @@ class Execution:
             appended = self._append(lines, is_cut=is_cut)
             return appended, endings.end(self._operation, **outcome)
 
-        async with collecting.collected(self._server, self._operation) as taken:
+        collected = collecting.collected(
+            self._server, self._operation, is_first=not self._was_begun
+        )
+        async with collected as taken:
             outcome |= taken | {"notes": [*outcome.get("notes", []), *taken["notes"]]}
             # After the files were taken: to be sure, the place may have to go.
             outcome = await self.place.judge(outcome)
@@ -260,9 +265,8 @@ class Execution:
     async def _finish(
         self, status: Operation.Status, *, error: str = "", summary: str = ""
     ) -> None:
-        ended = await self._writer.write(
-            lambda: endings.end(self._operation, status, error=error, summary=summary)
-        )
+        outcome = {"error": error, "summary": summary, "has_strays": self._was_begun}
+        ended = await self._writer.write(lambda: endings.end(self._operation, status, **outcome))
         await self._tell(ended)
 
     async def _tell(self, ended: list[Activity] | None) -> None:

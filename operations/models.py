@@ -195,8 +195,12 @@ class Operation(models.Model):
         exit_code: int | None = None,
         notes: Sequence[str] = (),
         artifacts: Sequence[Artifact] = (),
+        has_strays: bool = False,
     ) -> bool:
-        """Record the one outcome, in a transaction; return False when another came first."""
+        """Record the one outcome, in a transaction; return False when another came first.
+
+        ``has_strays``: in the storage may be files of an earlier attempt to take its artifacts.
+        """
         ended = self._write(
             Operation.objects.unfinished().filter(pk=self.pk),
             status=status,
@@ -210,6 +214,8 @@ class Operation(models.Model):
         )
         if ended:
             Artifact.objects.bulk_create(artifacts)
+            if has_strays and not artifacts:
+                LeftFolder.objects.get_or_create(operation_id=self.pk)
         return ended
 
     def cancel_waiting(self) -> bool:
@@ -260,7 +266,7 @@ class Artifact(models.Model):
 
 
 class LeftFolder(models.Model):
-    """A folder of the storage whose artifacts are deleted, and whose files are still to be."""
+    """A folder of the storage without artifacts that count, whose files are still to be deleted."""
 
     operation_id = models.UUIDField(unique=True, editable=False)
     left_at = models.DateTimeField(default=timezone.now, editable=False)

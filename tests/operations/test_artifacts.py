@@ -7,13 +7,15 @@ from hashlib import sha256
 import pytest
 from django.core.files.storage import FileSystemStorage
 
+from agents import engine, lifecycle
 from agents.database import Writer, read
 from agents.errors import LeaseLost
 from agents.wire import AgentServer
-from operations import collecting
-from operations.models import Artifact
+from operations import collecting, retention
+from operations.models import Artifact, LeftFolder
 from tests.operations.artifacts import contents, stored
 from tests.operations.driving import begin, executing, finished, run, until
+from trinity.audit import SYSTEM
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -113,6 +115,13 @@ async def test_a_storage_that_fails_once_is_asked_again(agent, settings):
     assert len(await read(stored, operation)) == 2
 
 
+class Stuck(Failing):
+    """One that cannot delete either."""
+
+    def delete(self, name):
+        raise OSError("read-only")
+
+
 class Away(FileSystemStorage):
     def _save(self, name, content):
         raise OSError("/secret/path")
@@ -127,7 +136,7 @@ async def test_a_storage_that_stays_away_does_not_hold_up_the_end(agent, setting
     assert await read(described, operation) == []
 
 
-async def test_one_that_dies_before_the_end_is_recorded_leaves_no_second_copy(agent):
+async def die_before_the_end_is_recorded(agent):
     """Its files are stored; the process is gone before the transaction."""
     operation = await begin(agent, *LEAVE_TWO)
     collect, reached = collecting._collect, asyncio.Event()
@@ -144,10 +153,54 @@ async def test_one_that_dies_before_the_end_is_recorded_leaves_no_second_copy(ag
         async with executing(agent):
             await asyncio.wait_for(reached.wait(), 20)
     assert len(await read(stored, operation)) == 2
+    return operation
+
+
+async def test_one_that_dies_before_the_end_is_recorded_leaves_no_second_copy(agent):
+    operation = await die_before_the_end_is_recorded(agent)
     async with executing(agent):
         await finished(operation)
         await until(lambda: len(stored(operation)) == 2)
     assert await read(contents, operation) == TWO
+
+
+async def test_what_was_stored_of_one_that_is_lost_then_goes(agent):
+    operation = await die_before_the_end_is_recorded(agent)
+    await engine.do(lifecycle.stop, agent, SYSTEM)
+    async with executing(agent):
+        await finished(operation)
+    assert (operation.error, operation.artifact_count) == ("lost", 0)
+    await retention.erase_left()
+    assert await read(stored, operation) == set()
+
+
+async def test_what_was_stored_of_one_that_ends_without_artifacts_then_goes(
+    agent, settings, monkeypatch
+):
+    operation = await die_before_the_end_is_recorded(agent)
+    monkeypatch.setattr(collecting, "GIVE_UP_SECONDS", 0)
+    use(settings, "tests.operations.test_artifacts.Away")
+    async with executing(agent):
+        await finished(operation)
+    assert (operation.status, operation.artifact_count) == ("succeeded", 0)
+    await retention.erase_left()
+    assert await read(stored, operation) == set()
+
+
+async def test_what_cannot_be_taken_back_at_once_goes_later(agent, settings, monkeypatch):
+    monkeypatch.setattr(collecting, "GIVE_UP_SECONDS", 0)
+    Failing.saved = 0
+    use(settings, "tests.operations.test_artifacts.Stuck")
+    operation = await run(agent, *LEAVE_TWO)
+    assert len(await read(stored, operation)) == 1
+    use(settings, "django.core.files.storage.FileSystemStorage")
+    await retention.erase_left()
+    assert await read(stored, operation) == set()
+
+
+async def test_for_one_that_leaves_nothing_the_storage_is_not_asked(agent):
+    await run(agent, "true")
+    assert not await read(LeftFolder.objects.exists)
 
 
 async def test_one_that_lost_the_lease_takes_back_what_it_stored(agent):
