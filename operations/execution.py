@@ -26,7 +26,7 @@ from operations.isolated import OneShot
 from operations.models import Operation
 from operations.places import Broken, InAgent, Place, Returning
 from operations.queue import ENGINE_AWAY, ENGINE_PATIENCE
-from trinity.encryption import unseal
+from trinity.encryption import Unreadable, unseal
 from trinity.errors import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,10 @@ RETRY_SECONDS = 0.5
 TOGETHER_SECONDS = 0.005
 # A container that runs but whose server stays silent for so long has lost its operation.
 SILENCE_SECONDS = 30.0
+UNREADABLE = (
+    "Its environment cannot be read with the encryption keys there are: "
+    "run it again, and give the environment anew"
+)
 
 _ERRORS = {"timeout": Error.TIMEOUT, "start_failed": Error.START_FAILED, "lost": Error.LOST}
 
@@ -163,11 +167,19 @@ class Execution:
         operation = self._operation
         return {
             "command": operation.command,
-            "env": unseal(operation.environment) if operation.environment else {},
+            "env": self._environment(),
             "workdir": operation.workdir or None,
             "timeout_seconds": operation.timeout_seconds,
             "output_cap_bytes": SPOOL_BYTES,
         }
+
+    def _environment(self) -> dict[str, str]:
+        sealed = self._operation.environment
+        try:
+            env: dict[str, str] = unseal(sealed) if sealed else {}
+        except Unreadable as error:
+            raise Broken(UNREADABLE, error=Error.START_FAILED) from error
+        return env
 
     async def _follow(self) -> None:
         if self._operation.is_finished:
