@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from rest_framework import serializers
@@ -125,7 +126,7 @@ def run(signed: Signed, address: str | None) -> tuple[Operation, str]:
         new = _operation(grant, _texts(described, asked.parameters))
         token, poll_digest = poll_tokens.issue()
         new = replace(new, poll_digest=poll_digest)
-        with _once(grant, signed, asked):
+        with _once(grant, signed, asked, poll_digest):
             return requests.request_operation(grant.agent, actor, new), token
     except NotGranted as error:
         raise audit.denied(actor, "run", "grant", str(grant.permission_id), error) from error
@@ -191,11 +192,12 @@ def _operation(grant: Grant, texts: dict[str, tuple[Parameter, str]]) -> NewOper
 
 
 @contextmanager
-def _once(grant: Grant, signed: Signed, asked: Asked) -> Iterator[None]:
-    """Act on a text one time; what is refused inside has not been acted on.
+def _once(grant: Grant, signed: Signed, asked: Asked, poll_digest: str) -> Iterator[None]:
+    """Act on a text one time; what is refused inside, or fails, has not been acted on.
 
     The claim is committed before anything is done. A process that dies in between leaves it,
-    and the caller signs anew. Zeros prove nothing, so there is nothing to be protected.
+    and so does a database that stays away; the caller signs anew. Zeros prove nothing, so there
+    is nothing to be protected.
     """
     if grant.allows_repeats or not signed.is_proven:
         yield
@@ -210,8 +212,10 @@ def _once(grant: Grant, signed: Signed, asked: Asked) -> Iterator[None]:
         raise SignatureUsed from None
     try:
         yield
-    except TrinityError:
-        claim.delete()
+    except (TrinityError, DatabaseError):
+        # What a database could not answer it may have done.
+        if not Operation.objects.filter(poll_digest=poll_digest).exists():
+            claim.delete()
         raise
 
 

@@ -1,8 +1,11 @@
 """A signed text is acted on once, however often and by whomever it is sent."""
 
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError, connection, transaction
+from django.db.models.signals import post_save
 from django.utils import timezone
 
 from operations import grants
@@ -76,4 +79,49 @@ def test_of_equal_requests_at_the_same_moment_one_is_acted_on(account):
     body = signed(account, asking(make_grant(signers=[account.address])))
     answers = at_once(*[lambda: send(body).status_code] * 8)
     assert sorted(answers) == [202] + [403] * 7
+    assert Operation.objects.count() == 1
+
+
+def break_off(execute, sql, *others):
+    """Fail as a database does that goes away before the operation is recorded."""
+    if not sql.startswith('INSERT INTO "operations_operation"'):
+        return execute(sql, *others)
+    if connection.vendor == "postgresql":
+        connection.connection.close()
+    raise OperationalError("the connection is closed")
+
+
+@contextmanager
+def committing_without_an_answer():
+    """Fail as a database does that goes away once the operation is recorded."""
+
+    def fail():
+        raise OperationalError("the connection is closed")
+
+    def recorded(**_signal):
+        transaction.on_commit(fail)
+
+    post_save.connect(recorded, sender=Operation)
+    try:
+        yield
+    finally:
+        post_save.disconnect(recorded, sender=Operation)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_the_database_failed_to_record_may_be_sent_again(account):
+    body = signed(account, asking(make_grant(signers=[account.address])))
+    with connection.execute_wrapper(break_off):
+        answer = send(body)
+    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+    assert not Operation.objects.exists()
+    assert [send(body).status_code for _ in range(2)] == [202, 403]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_the_database_has_recorded_without_saying_so_is_not_done_again(account):
+    body = signed(account, asking(make_grant(signers=[account.address])))
+    with committing_without_an_answer():
+        assert send(body).status_code == 503
+    assert send(body).json()["code"] == "signature_used"
     assert Operation.objects.count() == 1
