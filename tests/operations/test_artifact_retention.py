@@ -5,14 +5,17 @@ from io import StringIO
 
 import pytest
 from django.core.files.storage import FileSystemStorage
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from agents.models import Log
+from agents import control
+from agents.models import Host, Log
 from operations import retention
 from operations.models import Artifact, LeftFolder, Operation
 from tests.factories import make_operation
 from tests.operations.artifacts import make_ended, stored
+from trinity import data_directory
+from trinity.audit import SYSTEM
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -81,7 +84,12 @@ def test_0_keeps_everything(settings):
     assert len(stored(operation)) == 1
 
 
-@pytest.mark.parametrize("delete", [Operation.delete, lambda operation: operation.agent.delete()])
+def delete(operation):
+    # It would forget its own number, and so where its files are.
+    Operation.objects.filter(pk=operation.pk).delete()
+
+
+@pytest.mark.parametrize("delete", [delete, lambda operation: operation.agent.delete()])
 def test_files_go_with_their_operation_and_with_the_agent(delete):
     operation, other = make_ended("a"), make_ended("b")
     delete(operation)
@@ -119,10 +127,31 @@ def test_a_storage_that_is_away_keeps_its_files_in_mind(settings):
     gone, backend = make_ended("a"), settings.STORAGES["artifacts"]
     stuck = backend | {"BACKEND": "tests.operations.test_artifact_retention.Stuck"}
     settings.STORAGES = settings.STORAGES | {"artifacts": stuck}
-    gone.delete()
+    delete(gone)
     LeftFolder.objects.update(left_at=timezone.now() - timedelta(hours=2))
     prune()
     settings.STORAGES = settings.STORAGES | {"artifacts": backend}
     prune()
     assert stored(gone) == set()
     assert not LeftFolder.objects.exists()
+
+
+def is_restored(host):
+    host.record_report_only("The database was restored")
+
+
+def is_older_than_its_directory(host):
+    """As somebody put it back by himself; no supervisor has looked yet."""
+    data_directory.note_beat(host.beat + 1)
+
+
+@pytest.mark.parametrize("is_a_copy", [is_restored, is_older_than_its_directory])
+def test_a_copy_removes_nothing_that_the_original_still_has(is_a_copy):
+    old, gone = make_ended("a", at=days_ago(91)), make_ended("b")
+    delete(gone)
+    is_a_copy(Host.objects.local())
+    with pytest.raises(CommandError, match=r"^Nothing is pruned\. .*manage\.py take_control$"):
+        prune()
+    assert (len(stored(old)), len(stored(gone))) == (1, 1)
+    control.take(SYSTEM)
+    assert "Pruned 1 " in prune()
