@@ -121,8 +121,9 @@ class Executions:
 
     async def _cancel(self, operation_id: UUID) -> None:
         execution = self._running.get(operation_id)
-        if execution and not await execution.cancel():
-            # It has not begun, or its server is away: ask again at the next look.
+        if execution is None or not await execution.cancel():
+            # It is to be driven again, has not begun, or its server is away: ask again at the
+            # next look.
             self._canceled.discard(operation_id)
 
     async def _forget_finished(self) -> None:

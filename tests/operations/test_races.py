@@ -1,19 +1,21 @@
 """Cancel against exit, timeout against exit, two cancels: one end, told once, recorded once."""
 
 import asyncio
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
+from threading import Event
 
 import pytest
 
-from agents.database import read
+from agents.database import READERS, Writer, read
 from agents.errors import AgentUnavailable
 from agents.models import Activity
 from agents.wire import AgentServer
 from operations import requests
 from operations.errors import Finished
+from operations.executions import Executions
 from operations.models import Operation
 from operations.requests import NewOperation
-from tests.operations.driving import executing, finished, until
+from tests.operations.driving import ENDLESS, executing, finished, until
 from tests.operations.sockets import page_of
 from trinity.audit import SYSTEM
 from trinity.models import AuditEvent
@@ -168,3 +170,47 @@ async def test_an_end_is_told_once_though_the_agent_stops_right_behind_it(agent,
         async with executing(agent) as executions:
             await end_of_race(page, executions, operations)
     assert {operation.status for operation in operations} == {"succeeded"}
+
+
+@asynccontextmanager
+async def looking_when_told(agent):
+    """Executions that look at what there is to do only when the test has them."""
+    writer = Writer()
+    executions = Executions(agent.host_id, 1, writer)
+    try:
+        yield executions
+    finally:
+        for task in executions._tasks:
+            task.cancel()
+        await asyncio.gather(*executions._tasks, return_exceptions=True)
+        await asyncio.to_thread(writer.close)
+
+
+@asynccontextmanager
+async def slow_database():
+    """What is read comes only afterwards."""
+    gate = Event()
+    readers = [asyncio.create_task(read(gate.wait)) for _ in range(READERS)]
+    await asyncio.sleep(0)
+    yield
+    gate.set()
+    await asyncio.gather(*readers)
+
+
+async def test_a_cancel_reaches_who_drives_it_after_one_who_broke_off_meanwhile(agent):
+    [operation, *_others] = await begin(agent, *ENDLESS)
+    await read(lambda: Operation.objects.exclude(pk=operation.pk).delete())
+    async with looking_when_told(agent) as executions:
+        await executions._look(is_woken=True)
+        await until(lambda: Operation.objects.filter(status="processing").exists())
+        assert await cancel(operation)
+        async with slow_database():
+            looking = asyncio.create_task(executions._look(is_woken=False))
+            [driving] = executions._tasks
+            driving.cancel()
+            await asyncio.wait([driving])
+        await looking
+        async with asyncio.timeout(20):
+            while not await read(Operation.objects.filter(status="canceled").exists):
+                await executions._look(is_woken=False)
+                await asyncio.sleep(0.1)
