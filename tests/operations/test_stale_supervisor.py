@@ -162,3 +162,18 @@ async def test_what_was_given_up_here_and_runs_on_there_is_ended(
         assert list(containers.folder.glob(spools))
         path.with_name("away").rename(path)
         await until(lambda: not list(containers.folder.glob(spools)))
+
+
+async def test_the_connection_it_kept_for_the_output_is_closed(agent, containers, connections):
+    operation = await begin(agent, *ENDLESS)
+    spools = f"**/operations/{operation.pk}"
+
+    def lost_once_it_runs():
+        if list(containers.folder.glob(spools)):
+            raise LeaseLost
+
+    async with executing(agent, guard=lost_once_it_runs) as stale:
+        await until(lambda: list(containers.folder.glob(spools)))
+        await until(lambda: not stale._running)
+        await until(lambda: all(each.fileno() == -1 for each in connections))
+    assert connections
