@@ -18,6 +18,11 @@ from trinity.identity import create_first_administrator, is_set_up
 
 Say = Callable[[str], None]
 IMAGE = "trinity-agent-base:latest"
+NO_REDIS = (
+    "REDIS_URL is not set, and without it the halves of Trinity would each count rate limits and "
+    "keep tickets and live events to themselves: set it, to the same in each, or run manage.py up, "
+    "which needs none"
+)
 
 
 @contextmanager
@@ -28,6 +33,15 @@ def installation() -> Iterator[None]:
             yield
     except (data_directory.InUse, data_directory.Unfinished) as error:
         raise CommandError(str(error)) from error
+
+
+@contextmanager
+def half() -> Iterator[None]:
+    """As ``installation``, for a process that is not alone."""
+    if not settings.REDIS_URL:
+        raise CommandError(NO_REDIS)
+    with installation():
+        yield
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand
 
 from agents import live
 from trinity.asgi import application, is_upload
-from trinity.management.steps import installation, tell_control
+from trinity.management.steps import half, tell_control
 from trinity.server import run
 
 
@@ -14,7 +14,7 @@ class Command(BaseCommand):
     help = "Runs the web half; start as many as needed, with DATABASE_URL and REDIS_URL set."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        with installation():
+        with half():
             tell_control(self.stdout.write)
             run(
                 application,

@@ -7,15 +7,18 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from operations.supervisor import Supervisor
-from trinity.management.steps import installation
+from trinity.management.steps import half
 
 
 class Command(BaseCommand):
-    help = "Runs the supervisor half; several may run, one of them acts."
+    help = (
+        "Runs the supervisor half, with DATABASE_URL and REDIS_URL set; several may run, one of "
+        "them acts."
+    )
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         gc.freeze()  # As ``trinity.server.run`` does.
-        with installation(), suppress(asyncio.CancelledError):
+        with half(), suppress(asyncio.CancelledError):
             asyncio.run(_until_told())
 
 
