@@ -140,8 +140,8 @@ def admit(host_id: int) -> tuple[list[Ended], list[Placed]]:
     ready = [each for each in waiting if each.id not in hopeless and _can_begin(each)]
     taken = Counter(key for each in placed for key in each.keys)
     for each in choose(_line(host_id, ready), taken, limits()):
-        Operation(pk=each.id).admit()
-        placed.append(Placed(each.id, each.keys, is_canceled=False))
+        if Operation(pk=each.id).admit():
+            placed.append(Placed(each.id, each.keys, is_canceled=False))
     ended = [_end(operation_id, *why) for operation_id, why in hopeless.items()]
     return [each for each in ended if each], placed
 

@@ -307,3 +307,10 @@ def test_one_that_is_cancelled_meanwhile_is_not_told_of_by_the_queue():
         assert queue.admit(operation.agent.host_id) == ([], [])
     operation.refresh_from_db()
     assert operation.status == "canceled"
+
+
+@pytest.mark.parametrize("ending", ["cancel_waiting", "delete"])
+def test_one_that_ends_while_it_waits_for_its_turn_gets_no_place(ending):
+    operation = make_operation()
+    with before_query(2, getattr(operation, ending)):
+        assert queue.admit(operation.agent.host_id) == ([], [])
