@@ -78,6 +78,8 @@ class Container:
     exit_code: int | None = None
     out_of_memory: bool = False
     started_at: datetime | None = None
+    #: When it ended last, also where it was started again since.
+    finished_at: datetime | None = None
     #: It runs, but is given no time, until somebody resumes it by hand.
     is_paused: bool = False
     #: Of its first process, in the namespace of the host; None where it cannot be seen.

@@ -368,6 +368,7 @@ class FakeRuntime:
             # As an engine says it: 128 and the number of the signal.
             exit_code=128 - code if code < 0 else code,
             pid=None,
+            finished_at=datetime.now(UTC),
             is_paused=False,
         )
         container.process = None

@@ -292,6 +292,7 @@ class DockerRuntime:
             exit_code=state["ExitCode"],
             out_of_memory=state["OOMKilled"],
             started_at=_time(state["StartedAt"]),
+            finished_at=_time(state["FinishedAt"]),
             is_paused=state["Paused"],
             pid=state["Pid"] or None,
         )

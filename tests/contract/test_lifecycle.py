@@ -1,6 +1,7 @@
 """A container is created, started, paused, stopped and removed."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -87,6 +88,17 @@ def test_the_exit_code_is_told(runtime, make_spec, behind):
     behind["kill"](killed)
     wait_for_end(runtime, killed)
     assert runtime.inspect(killed).exit_code == 137
+
+
+def test_when_it_ended_last_is_told_also_after_the_next_start(runtime, make_spec):
+    before = datetime.now(UTC).replace(microsecond=0)
+    container = start(runtime, make_spec())
+    assert runtime.inspect(container).finished_at is None
+    runtime.stop(container, grace_seconds=0)
+    ended = runtime.inspect(container).finished_at
+    assert before <= ended <= datetime.now(UTC)
+    runtime.start(container)
+    assert runtime.inspect(container).finished_at == ended
 
 
 def test_of_an_unknown_container_only_stop_and_remove_say_nothing(runtime):
