@@ -11,6 +11,7 @@ from uuid import uuid4
 from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Coalesce
 from django.db.models.signals import post_delete
 from django.dispatch import receiver
 from django.utils import timezone
@@ -228,7 +229,8 @@ class Operation(models.Model):
     def request_cancel(self) -> None:
         """Ask for its end; raise Finished when it has ended already."""
         asked = Operation.objects.unfinished().filter(pk=self.pk)
-        if not asked.update(cancel_requested_at=timezone.now()):
+        # The first time counts: by it is reckoned when the end is due.
+        if not asked.update(cancel_requested_at=Coalesce("cancel_requested_at", timezone.now())):
             raise Finished
 
     def _write(self, operations: OperationQuerySet, **fields: Any) -> bool:

@@ -123,6 +123,16 @@ def test_cancelling_what_has_its_place_records_the_wish(client, operation):
     assert operation.status == "starting"
 
 
+def test_the_first_wish_to_cancel_is_the_one_that_counts(client, operation):
+    Operation.objects.update(admitted_at=timezone.now())
+    wishes = set()
+    for _ in range(2):
+        assert client.post(f"/api/v1/operations/{operation.pk}/cancel").status_code == 204
+        operation.refresh_from_db()
+        wishes.add(operation.cancel_requested_at)
+    assert len(wishes) == 1
+
+
 def test_what_has_finished_cannot_be_cancelled(client, operation):
     operation.finish(Operation.Status.SUCCEEDED, exit_code=0)
     answer = client.post(f"/api/v1/operations/{operation.pk}/cancel")
