@@ -8,7 +8,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import closing, contextmanager, suppress
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from websockets.sync.client import connect
 from agents.docker_runtime.verbs import engine_url
 from tests.waiting import wait_until
 
+# From the request for an operation's end to its record.
+CANCEL_SECONDS = 12
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "only for this test"
 
@@ -189,6 +193,19 @@ class Product:
             return found if found["status"] not in {"starting", "processing"} else None
 
         return wait_until(ended, seconds=seconds)
+
+    def cancel(self, *operations):
+        """Cancel them, and return their status objects; all have ended within the promised time."""
+        asked = time.time()
+        for operation in operations:
+            answer = self.post(f"/api/v1/operations/{operation}/cancel")
+            assert answer.status_code == 204, answer.text
+        told = [self.finished(each, seconds=3 * CANCEL_SECONDS) for each in operations]
+        ends = [datetime.fromisoformat(each["finished_at"]).timestamp() for each in told]
+        print(f"canceled in {max(ends) - asked:.2f} s")
+        assert max(ends) - asked <= CANCEL_SECONDS, told
+        assert {each["status"] for each in told} == {"canceled"}, told
+        return told
 
     def stream(self, operation_id, *, after=0):
         """Yield the events of an operation's stream as (id or None, data)."""
