@@ -22,6 +22,7 @@ from agents.output.lines import LineSplitter
 from agents.output.pacing import Paced
 from agents.wire import ANSWER_SECONDS, AgentServer, Kind, Record, Refused, decode, said
 from operations import collecting, endings, results
+from operations.deadlines import Deadline, Overdue
 from operations.isolated import OneShot
 from operations.models import Operation
 from operations.places import Broken, InAgent, Place, Returning
@@ -37,7 +38,6 @@ LOG_BYTES = 10_000_000
 # So that the cap is always found here, to the byte: of what was printed, at most half does not
 # become text (the carriage returns that end empty lines).
 SPOOL_BYTES = 2 * LOG_BYTES + 64 * 1024
-GRACE_SECONDS = 10
 RETRY_SECONDS = 0.5
 # So long it waits for what a program prints at once, to be recorded together with its beginning.
 TOGETHER_SECONDS = 0.005
@@ -60,6 +60,7 @@ class Execution:
         self._epoch = epoch
         self._writer = writer
         self.place: Place = (OneShot if operation.is_isolated else InAgent)(operation, epoch)
+        self._deadline = Deadline(operation)
         self._unreachable_since: float | None = None
         self._silent_seconds = 0.0
         self._was_heard = False
@@ -81,6 +82,7 @@ class Execution:
         self._last_seq = self._operation.log.last_seq
         rests = map(b64decode, cursor.get("rests", ["", ""]))
         self._stdout, self._stderr = map(LineSplitter, rests)
+        self._deadline.begin()
         try:
             await self._drive()
         except Broken as error:
@@ -95,25 +97,47 @@ class Execution:
         while True:
             tried_at = loop.time()
             try:
-                await self.place.prepare()
-                await self._start()
-                self._unreachable_since = None
-                await self._follow()
+                await self._until_told()
             except EngineUnavailable as error:
                 await self._check_patience(error)
-                self._silent_seconds = 0.0
+                self._pardon()
             except (AgentPaused, Returning):
-                self._silent_seconds = 0.0
+                self._pardon()
             except AgentUnavailable as error:
                 if await read(self._is_engine_away):
                     # The containers may be down with it, or with their host, and come back.
                     await self._check_patience(error)
-                    self._silent_seconds = 0.0
+                    self._pardon()
                 else:
                     self._check_silence(error, loop.time() - tried_at)
             else:
                 return
             await asyncio.sleep(RETRY_SECONDS)
+
+    async def _until_told(self) -> None:
+        """Hear its server up to the end, which comes in time or is brought about."""
+        while True:
+            try:
+                await self._attempt()
+            except Overdue as overdue:
+                self._deadline.listen(await self.place.end_overdue(overdue.verdict))
+                self._silent_seconds = 0.0
+            else:
+                return
+
+    async def _attempt(self) -> None:
+        self._deadline.check()
+        await self.place.prepare()
+        async with self._deadline.kept():
+            await self.place.be_ready()
+        await self._start()
+        self._unreachable_since = None
+        await self._follow()
+
+    def _pardon(self) -> None:
+        """It is not the server's fault that it was not heard."""
+        self._silent_seconds = 0.0
+        self._deadline.postpone()
 
     def _check_silence(self, error: AgentUnavailable, seconds: float) -> None:
         if self._was_heard:
@@ -155,7 +179,8 @@ class Execution:
         if not self._has_just_begun:
             return
         try:
-            await self._server.start(self._id, self._epoch, self._spec())
+            async with self._deadline.kept():
+                await self._server.start(self._id, self._epoch, self._spec())
         except Refused as error:
             if error.code == "stale_epoch":
                 raise LeaseLost from error
@@ -194,7 +219,7 @@ class Execution:
             raise Broken(str(error)) from error
 
     async def _chunks(self) -> AsyncGenerator[list[Record]]:
-        batches = self._heard(self._server.attach(self._id, self._offset))
+        batches = self._heard(self._deadline.within(self._server.attach(self._id, self._offset)))
         notice_after = TOGETHER_SECONDS if self._has_just_begun else None
         paced = Paced(batches, lambda record: record.size).chunks(notice_after=notice_after)
         async with aclosing(paced) as chunks:
@@ -235,6 +260,8 @@ class Execution:
 
         is_news, appended = await self._writer.write(write)
         if is_news:
+            # Its time runs only from now on, and somebody waits for its output already.
+            self._deadline.move()
             await endings.announce(self._operation, self._last_seq)
         if appended:
             await self._announce(appended)
@@ -289,15 +316,19 @@ class Execution:
     async def cancel(self) -> bool:
         """Have it ended: TERM, ten seconds, KILL; its end then comes by the stream.
 
-        Return False when it could not be told.
+        Return False when it could not be told. Raises ObjectDoesNotExist.
         """
+        await read(self._operation.refresh_from_db, fields=["cancel_requested_at"])
+        self._deadline.move()
+        grace = self._deadline.grace_seconds()
         try:
             await self._server.signal(
-                self._id, self._epoch, signal="TERM", grace_seconds=GRACE_SECONDS, reason="canceled"
+                self._id, self._epoch, signal="TERM", grace_seconds=grace, reason="canceled"
             )
         except (AgentUnavailable, Refused) as error:
             logger.info("Operation %s cannot be cancelled yet: %s", self._id, error)
             return False
+        self._deadline.note_told()
         return True
 
 

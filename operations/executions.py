@@ -121,10 +121,12 @@ class Executions:
 
     async def _cancel(self, operation_id: UUID) -> None:
         execution = self._running.get(operation_id)
-        if execution is None or not await execution.cancel():
-            # It is to be driven again, has not begun, or its server is away: ask again at the
-            # next look.
-            self._canceled.discard(operation_id)
+        # It may be deleted with its agent meanwhile.
+        with suppress(ObjectDoesNotExist):
+            if execution is None or not await execution.cancel():
+                # It is to be driven again, has not begun, or its server is away: ask again at the
+                # next look.
+                self._canceled.discard(operation_id)
 
     async def _forget_finished(self) -> None:
         """Have the spools removed that were left by a supervisor's end, or a silent server.

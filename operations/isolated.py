@@ -31,8 +31,10 @@ from agents.limits import cpus, disk_bytes, memory_bytes, memory_text
 from agents.models import Host
 from agents.runtime import Container, ContainerSpec, ContainerStatus, Limits, Network, get_runtime
 from agents.wire import AgentServer
+from operations import deadlines
+from operations.deadlines import Verdict
 from operations.models import Operation
-from operations.places import Broken
+from operations.places import Broken, broken
 from trinity.errors import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -43,9 +45,13 @@ PREFIX = "operation-"
 VOLUMES = ("workspace", "spool")
 READY_SECONDS = 1.0
 READY_STEP_SECONDS = 0.02
+# For a container that was stopped, to come up once more and give what it has.
+REVIVAL_SECONDS = 25.0
 SWEEP_SECONDS = 20.0
 # Who drives the operation removes them at once; this is for what he left.
 GRACE_SECONDS = 60.0
+STOPPED = "Its agent server did not end it, so its container was stopped"
+NOTHING_MORE = f"{STOPPED}, and what it had printed last could not be read"
 OUT_OF_MEMORY = "The operation took more memory than its limit"
 DISK_FULL = "The operation took {} of the disk, more than the {} of its agent: it was ended"
 
@@ -59,6 +65,8 @@ class OneShot:
         self._epoch = epoch
         self._container_id = ""
         self._is_revived = False
+        self._is_last_try = False
+        self._stopped_for: Verdict | None = None
         self._ran_out_of_memory = False
         self._disk_excess = ""
         key = containers.derived_key(f"operation-server:{operation.pk}")
@@ -68,8 +76,39 @@ class OneShot:
     async def prepare(self) -> None:
         if self._operation.is_finished:
             return
-        await engine.do(self._bring_up)
-        await self._await_server()
+        try:
+            await engine.do(self._bring_up)
+        except Broken as error:
+            if self._stopped_for is None:
+                raise
+            # Whatever has become of it then: that was not the reason for its end.
+            raise broken(self._stopped_for, str(error)) from error
+
+    async def be_ready(self) -> None:
+        if self._operation.is_finished:
+            return
+        give_up_at = time.monotonic() + READY_SECONDS
+        while True:
+            try:
+                await self.server.operations()
+            except AgentUnavailable:
+                if time.monotonic() > give_up_at:
+                    raise
+                await asyncio.sleep(READY_STEP_SECONDS)
+            else:
+                return
+
+    async def end_overdue(self, verdict: Verdict) -> float:
+        """Stop its container, which is then started once more, as any that ended."""
+        if self._is_last_try or self._operation.status == Status.STARTING:
+            raise broken(verdict, NOTHING_MORE)
+        if not self._is_revived:
+            try:
+                await engine.do(self._stop_running, verdict)
+            except EngineRefused as error:
+                raise broken(verdict, str(error)) from error
+        self._is_last_try = True
+        return REVIVAL_SECONDS
 
     async def bound_disk(self, sizes: Sizes) -> None:
         """End the program when it takes more than its agent may; if that is no use, stop it all.
@@ -96,6 +135,9 @@ class OneShot:
             return outcome
         if self._disk_excess:
             return outcome | {"error": Error.EXITED, "summary": self._disk_excess}
+        if outcome["error"] == Error.LOST and (verdict := await engine.do(self._verdict)):
+            why = {"error": verdict.error, "summary": f"{verdict.summary}. {STOPPED}"}
+            return outcome | {"status": verdict.status} | why
         # An engine that is away cannot tell, and the outcome must not wait for it.
         with suppress(Unavailable, ContainerMissing):
             await engine.do(self._stop)
@@ -113,18 +155,6 @@ class OneShot:
         if not self._container_id:
             raise AgentUnavailable("The operation's container is not there yet")
         return get_runtime().connect(self._container_id, run_directory(self._operation.pk))
-
-    async def _await_server(self) -> None:
-        give_up_at = time.monotonic() + READY_SECONDS
-        while True:
-            try:
-                await self.server.operations()
-            except AgentUnavailable:
-                if time.monotonic() > give_up_at:
-                    raise
-                await asyncio.sleep(READY_STEP_SECONDS)
-            else:
-                return
 
     def _bring_up(self) -> None:
         has_begun = self._operation.status != Status.STARTING
@@ -191,6 +221,24 @@ class OneShot:
         """
         if not Host.objects.filter(pk=self._host.pk, lease_epoch=self._epoch).exists():
             raise LeaseLost
+
+    def _stop_running(self, verdict: Verdict) -> None:
+        found = _find(self._host.instance, self._operation.pk)
+        # The next attempt sees what has become of it.
+        if found is None or found.status != ContainerStatus.RUNNING:
+            return
+        if found.is_paused and not verdict.is_cancel:
+            raise AgentPaused(self._operation.agent.name)
+        self._container_id, self._stopped_for = found.id, verdict
+        with suppress(ContainerMissing):
+            self._stop()
+
+    def _verdict(self) -> Verdict | None:
+        """Why it had no end when its container had one; by the record, whoever stopped that."""
+        with suppress(Unavailable, ContainerMissing):
+            if ended_at := get_runtime().inspect(self._container_id).finished_at:
+                return deadlines.verdict(self._operation, ended_at)
+        return None
 
     def _stop(self) -> None:
         # Another may be taking the files of this very container.

@@ -1,18 +1,31 @@
 """Where an operation runs: in the agent's container; one of its own is ``operations.isolated``."""
 
+import asyncio
 import time
 from typing import Any, NoReturn, Protocol
 
 from agents import containers
 from agents.database import read
-from agents.errors import AgentPaused
+from agents.errors import AgentPaused, AgentUnavailable
 from agents.figures.disk import Sizes
 from agents.models import Agent
 from agents.wire import AgentServer
+from operations.deadlines import LISTEN_SECONDS, Verdict
 from operations.models import Operation
 
 # What went down with its engine, or its host, is soon taken up when that is back.
 RETURN_SECONDS = 5.0
+# For a server to show that it is there at all.
+SIGN_SECONDS = 1.0
+# One that is there, and gives no end, may have much to give before it; but not for ever.
+HEAR_SECONDS = 60.0
+
+STOPPED = "The agent's container stopped while the operation ran"
+PAUSED = "The agent is paused on its engine. What is left of it is killed when that is resumed"
+SILENT = (
+    "The agent's server does not answer, or not as it should, so it may run on. "
+    "Restart the agent: that ends it"
+)
 
 
 class Broken(Exception):
@@ -30,6 +43,10 @@ class Broken(Exception):
         self.status = status
 
 
+def broken(verdict: Verdict, why: str) -> Broken:
+    return Broken(f"{verdict.summary}. {why}", error=verdict.error, status=verdict.status)
+
+
 class Returning(Exception):
     """The operation's place is down, and may be brought up again: ask once more."""
 
@@ -43,6 +60,17 @@ class Place(Protocol):
 
         Raises Broken where it is of no use to try; AgentPaused, AgentUnavailable,
         EngineUnavailable and Returning where it is.
+        """
+        ...
+
+    async def be_ready(self) -> None:
+        """Wait until the server answers, where the place was brought up just now."""
+        ...
+
+    async def end_overdue(self, verdict: Verdict) -> float:
+        """End what its server should have ended; return for how long to hear what it has left.
+
+        Raises Broken with the verdict where there is nothing to hear, and otherwise as ``prepare``.
         """
         ...
 
@@ -67,20 +95,56 @@ class InAgent:
         self._epoch = epoch
         self._is_known = True
         self._down_since: float | None = None
+        self._overdue_since: float | None = None
         self.server = containers.server_of(operation.agent)
 
     async def prepare(self) -> None:
         if self._is_known:
             self._is_known = False
             return
-        agent = await read(Agent.objects.filter(pk=self._operation.agent_id).first)
-        if agent is None or agent.status not in {Agent.Status.RUNNING, Agent.Status.STARTING}:
+        agent = await self._agent()
+        if agent is None or not _is_up(agent):
             self._check_return(agent)
         self._down_since = None
         if agent.is_paused:
             raise AgentPaused(agent.name)
         # It may have got a new container, which has the same spool.
         self.server = containers.server_of(agent)
+
+    async def be_ready(self) -> None:
+        """Nothing to do: an agent runs when its server answers."""
+
+    async def end_overdue(self, verdict: Verdict) -> float:
+        """Nothing but its server can end it: others are at work in the same container.
+
+        So it ends here alone. Its leftovers go with the container, or are killed as those of any
+        that has ended as soon as the server answers again.
+        """
+        agent = await self._agent()
+        if agent is None or not _is_up(agent):
+            if verdict.is_cancel:
+                raise broken(verdict, STOPPED)
+            self._check_return(agent)
+        self._check_circumstances(agent, verdict)
+        self._overdue_since = self._overdue_since or time.monotonic()
+        is_patient = time.monotonic() - self._overdue_since < HEAR_SECONDS
+        if is_patient and await _gives_a_sign(containers.server_of(agent)):
+            return LISTEN_SECONDS
+        raise broken(verdict, SILENT)
+
+    def _check_circumstances(self, agent: Agent, verdict: Verdict) -> None:
+        """Wait where the server cannot tell how it went: its end may be there to be read."""
+        is_unbegun = self._operation.status == Operation.Status.STARTING
+        if agent.host.away_since and not (verdict.is_cancel and is_unbegun):
+            raise Returning
+        if agent.is_paused:
+            raise broken(verdict, PAUSED) if verdict.is_cancel else AgentPaused(agent.name)
+        if agent.status == Agent.Status.STARTING and not verdict.is_cancel:
+            raise Returning
+
+    async def _agent(self) -> Agent | None:
+        agents = Agent.objects.select_related("host")
+        return await read(agents.filter(pk=self._operation.agent_id).first)
 
     def _check_return(self, agent: Agent | None) -> NoReturn:
         """Wait for one that is brought up again: its server then has all that was printed."""
@@ -89,7 +153,7 @@ class InAgent:
         is_wanted = agent and agent.desired == Agent.Desired.RUNNING and not agent.deleting
         if agent and is_wanted and (agent.verb or now - self._down_since < RETURN_SECONDS):
             raise Returning
-        raise Broken("The agent's container stopped while the operation ran")
+        raise Broken(STOPPED)
 
     async def bound_disk(self, sizes: Sizes) -> None:
         """Nothing to do: the agent as a whole has a limit."""
@@ -99,3 +163,18 @@ class InAgent:
 
     async def clear(self) -> None:
         await self.server.forget(str(self._operation.pk), self._epoch)
+
+
+def _is_up(agent: Agent) -> bool:
+    return agent.status in {Agent.Status.RUNNING, Agent.Status.STARTING}
+
+
+async def _gives_a_sign(server: AgentServer) -> bool:
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(SIGN_SECONDS):
+            await server.operations()
+    except (AgentUnavailable, TimeoutError):
+        # A process that was stopped meanwhile has not waited: that proves nothing.
+        return time.monotonic() - began > 2 * SIGN_SECONDS
+    return True

@@ -388,10 +388,11 @@ class FakeRuntime:
         if name is signal.SIGKILL:
             _kill_all(process)
         process.send_signal(name)
-        # An engine resumes what it stops.
-        process.send_signal(signal.SIGCONT)
+        # An engine resumes what it has paused, and no process that another has stopped.
+        if container.state.is_paused:
+            process.send_signal(signal.SIGCONT)
         try:
-            process.wait(grace_seconds or 10)
+            process.wait(10 if name is signal.SIGKILL else grace_seconds)
         except subprocess.TimeoutExpired:
             _kill_all(process)
         reader.join(10)

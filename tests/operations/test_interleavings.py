@@ -11,7 +11,7 @@ from agents import lifecycle
 from agents.containers import run_directory
 from agents.database import read
 from agents.models import Activity, Agent, Log
-from operations import execution, requests
+from operations import deadlines, execution, requests
 from operations.errors import Finished
 from operations.requests import NewOperation
 from tests.factories import make_agent
@@ -39,7 +39,7 @@ TERMINAL = {"succeeded", "failed", "canceled"}
 async def test_it_ends_once_whatever_happens_in_whatever_order(containers, happening, has_timeout):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(execution, "RETRY_SECONDS", 0.05)
-        patched.setattr(execution, "GRACE_SECONDS", 0.2)
+        patched.setattr(deadlines, "GRACE_SECONDS", 0.2)
         course = await Course.begin(containers, timeout_seconds=1 if has_timeout else None)
         await course.run(happening)
     containers.remove(course.agent.container_id)

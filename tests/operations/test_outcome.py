@@ -7,7 +7,7 @@ import pytest
 from agents import reconcile
 from agents.database import read
 from agents.models import Host
-from operations import execution, requests
+from operations import deadlines, requests
 from operations.execution import _outcome
 from operations.models import Operation
 from tests.factories import make_operation
@@ -93,7 +93,7 @@ async def test_an_operation_that_is_cancelled_stops(agent):
 
 
 async def test_a_program_that_ignores_the_request_to_stop_is_killed(agent, monkeypatch):
-    monkeypatch.setattr(execution, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(deadlines, "GRACE_SECONDS", 0.2)
     deaf = "trap '' TERM; " + ENDLESS[2]
     operation = await begin(agent, *shell(deaf))
     async with executing(agent) as executions:
