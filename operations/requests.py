@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import transaction
 
 from agents import activities, control, live
-from agents.errors import InvalidLimit
+from agents.errors import AgentPaused, InvalidLimit
 from agents.limits import check_cpu, check_memory, cpus, memory_bytes
 from agents.models import Activity, Agent, Log
 from agents.runtime import Network
@@ -176,11 +176,12 @@ def _record(
 
 
 def cancel(operation: Operation, actor: Actor) -> None:
-    """End what waits, at once; ask for the end of what runs. Raises Finished when it has ended."""
+    """End what waits, at once; ask for the end of what runs. Raises Finished, AgentPaused."""
     with recorded(actor, "cancel", "operation", str(operation.pk)):
         control.check(operation.agent.host)
         ended = _cancel_waiting(operation)
         if ended is None:
+            _check_not_paused(operation)
             operation.request_cancel()
     if ended is None:
         live.wake_supervisor()
@@ -188,6 +189,16 @@ def cancel(operation: Operation, actor: Actor) -> None:
     endings.announce_from_thread(operation)
     for activity in ended:
         activities.announce(activity)
+
+
+def _check_not_paused(operation: Operation) -> None:
+    """Refuse what could not be done in time: programs that are given none cannot be ended.
+
+    Those of an operation's own container can, with it.
+    """
+    agent = operation.agent
+    if agent.is_paused and not operation.is_isolated and not operation.is_finished:
+        raise AgentPaused(agent.name)
 
 
 def _cancel_waiting(operation: Operation) -> list[Activity] | None:

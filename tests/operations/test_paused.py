@@ -64,6 +64,28 @@ def test_what_waits_waits_on(paused):
     assert operation not in Operation.objects.waiting()
 
 
+def test_to_cancel_what_runs_there_is_refused_and_changes_nothing(paused):
+    operation = make_operation(agent=paused, status="processing", requester=paused.owner)
+    path = f"/api/v1/operations/{operation.pk}/cancel"
+    answer = ask(paused.owner, path)
+    assert (answer.status_code, answer.json()) == (
+        400,
+        {"detail": TOLD, "code": "agent_not_running"},
+    )
+    operation.refresh_from_db()
+    assert operation.cancel_requested_at is None
+    operation.finish(Operation.Status.SUCCEEDED)
+    assert ask(paused.owner, path).json()["code"] == "finished"
+
+
+@pytest.mark.parametrize("fields", [{"status": "starting"}, {"is_isolated": True}])
+def test_to_cancel_what_its_agent_is_not_needed_for_is_not(paused, fields):
+    begun = {"status": "processing", "requester": paused.owner}
+    operation = make_operation(agent=paused, **begun | fields)
+    answer = ask(paused.owner, f"/api/v1/operations/{operation.pk}/cancel")
+    assert answer.status_code == 204
+
+
 async def test_what_runs_is_not_lost_however_long_it_takes(agent, monkeypatch):
     monkeypatch.setattr(execution, "RETRY_SECONDS", 0.05)
     monkeypatch.setattr(execution, "SILENCE_SECONDS", 0.1)
