@@ -118,7 +118,9 @@ class ApiMiddleware:
         except Exception as error:  # answer_to logs what it does not know
             return error_response(error)
         response = self.get_response(request)
-        if needs_credentials(request.path_info) and response.status_code < 400:
+        # What is done, and not read, has asked the engine itself, or said that it waits for it.
+        is_read = request.method in SAFE_METHODS and response.status_code < 400
+        if is_read and needs_credentials(request.path_info):
             _tell_engine_state(response)
         return response
 

@@ -99,8 +99,9 @@ def append(
     chunk = _add_chunk(log, kept) if kept else None
     if keep_bytes is not None and log.byte_count > keep_bytes:
         _drop_oldest(log, keep_bytes - keep_bytes // DROP_SHARE)
-    log.cursor = cursor
-    log.save(update_fields=["last_seq", "byte_count", "truncated", "cursor"])
+    Log.objects.filter(pk=log_id).update(
+        last_seq=log.last_seq, byte_count=log.byte_count, truncated=log.truncated, cursor=cursor
+    )
     return Appended(log.last_seq, chunk)
 
 
