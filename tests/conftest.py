@@ -17,7 +17,7 @@ from agents import database, engine, live
 from agents.output import shared_chunks
 from agents.runtime import get_runtime
 from tests import answered, engines
-from trinity import handler
+from trinity import api, handler
 
 # How long an example takes is the machine's business.
 hypothesis_settings.register_profile(
@@ -89,6 +89,7 @@ def _fresh_memory(monkeypatch):
     cache.clear()
     channel_layers.backends.clear()
     monkeypatch.setattr(shared_chunks, "cache", shared_chunks.ChunkCache())
+    monkeypatch.setattr(api, "ENGINE_STATE_SECONDS", -1)
     yield
     live.use_loop(None)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -44,6 +46,8 @@ logger = logging.getLogger(__name__)
 # Paths under /api/ that ask for no credentials; those ending in a slash with all below them.
 PUBLIC_PATHS = ("/api/token", "/api/auth/mode", "/api/setup/")
 OTHER_PATHS = {"/token", "/health", "/metrics"}
+# So late may an answer tell that the engine went away, or is back.
+ENGINE_STATE_SECONDS = 1.0
 
 View = TypeVar("View", bound="ApiView")
 Answered = TypeVar("Answered", bound=HttpResponseBase)
@@ -118,9 +122,7 @@ class ApiMiddleware:
         except Exception as error:  # answer_to logs what it does not know
             return error_response(error)
         response = self.get_response(request)
-        # What is done, and not read, has asked the engine itself, or said that it waits for it.
-        is_read = request.method in SAFE_METHODS and response.status_code < 400
-        if is_read and needs_credentials(request.path_info):
+        if needs_credentials(request.path_info) and response.status_code < 400:
             _tell_engine_state(response)
         return response
 
@@ -166,8 +168,22 @@ def engine_away_since() -> datetime | None:
 def _tell_engine_state(response: HttpResponse) -> None:
     # The answer is ready: a database that goes away only now must not undo it.
     with suppress(OperationalError, InterfaceError):
-        if since := engine_away_since():
+        if since := _lately_away_since():
             response["Trinity-Engine"] = f"away; since={json_time(since)}"
+
+
+def _lately_away_since() -> datetime | None:
+    """Ask once a second at most: every answer needs it, and some need no other query."""
+    global _engine_state  # noqa: PLW0603  # of this process, whoever asks
+    asked_at, since = _engine_state
+    now = time.monotonic()
+    if now - asked_at > ENGINE_STATE_SECONDS:
+        since = engine_away_since()
+        _engine_state = now, since
+    return since
+
+
+_engine_state: tuple[float, datetime | None] = (-math.inf, None)
 
 
 def _is_preflight(request: HttpRequest) -> bool:

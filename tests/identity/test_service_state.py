@@ -1,3 +1,4 @@
+import math
 from datetime import UTC, datetime
 
 import pytest
@@ -51,6 +52,15 @@ def test_answers_say_since_when_the_engine_is_away(api, engine_away):
 
 def test_answers_say_nothing_of_an_engine_that_is_here(api):
     assert "Trinity-Engine" not in api.get("/api/users/me")
+
+
+def test_the_engine_is_not_asked_after_with_each_answer(api, engine_away, monkeypatch):
+    monkeypatch.setattr("trinity.api.ENGINE_STATE_SECONDS", 3600)
+    monkeypatch.setattr("trinity.api._engine_state", (-math.inf, None))
+    told = [api.get("/api/users/me")["Trinity-Engine"]]
+    monkeypatch.setattr(f"{__name__}.away_since", lambda: None)
+    told.append(api.get("/api/users/me")["Trinity-Engine"])
+    assert told[0] == told[1]
 
 
 def test_mode_and_person(client, api, administrator):
