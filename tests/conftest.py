@@ -10,13 +10,14 @@ from channels.layers import channel_layers
 from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.db import connections
+from django.test import TransactionTestCase
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from agents import database, engine, live
 from agents.output import shared_chunks
 from agents.runtime import get_runtime
-from tests import answered, engines
+from tests import answered, emptying, engines
 from trinity import api, handler
 
 # How long an example takes is the machine's business.
@@ -25,6 +26,7 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("trinity")
 
+TransactionTestCase._fixture_teardown = emptying.empty
 
 # Before any handler reads the list.
 django_settings.MIDDLEWARE.insert(0, "tests.answered.Answered")
