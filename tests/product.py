@@ -18,7 +18,10 @@ import docker
 import requests
 from websockets.sync.client import connect
 
+from agents.docker_runtime import networks
 from agents.docker_runtime.verbs import engine_url
+from tests import migrated
+from tests.settled import rows
 from tests.waiting import wait_until
 
 # From the request for an operation's end to its record.
@@ -35,7 +38,7 @@ def free_port():
 class Product:
     """One installation; ``start`` may be called again after ``stop`` or ``kill``."""
 
-    def __init__(self, *, engine=None, environment=None, split=False, wrapper=()):
+    def __init__(self, *, engine=None, environment=None, split=False, wrapper=(), fresh=False):
         self.data_dir = Path(tempfile.mkdtemp(prefix="trinity-product-"))
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -55,6 +58,9 @@ class Product:
             **(environment or {}),
         }
         self._token = None
+        # Migrations take most of a start.
+        if not fresh and not self.environment.get("DATABASE_URL"):
+            shutil.copy(migrated.database(), self.data_dir / "trinity.sqlite3")
 
     # Processes.
 
@@ -127,13 +133,16 @@ class Product:
                 container.remove(force=True)
             for volume in engine.volumes.list(filters={"name": f"trinity-{self.instance}-"}):
                 volume.remove(force=True)
-        self.manage("remove_networks")
+            if not self.wrapper:
+                networks.remove(engine.api, instance=self.instance)
+        if self.wrapper:
+            self.manage("remove_networks")
         shutil.rmtree(self.data_dir, ignore_errors=True)
 
     @cached_property
     def instance(self):
-        code = "from agents.models import Host; print(Host.objects.local().instance)"
-        return self.manage("shell", "-v0", "-c", code).strip()
+        [(instance,)] = rows(self, "SELECT instance FROM agents_host")
+        return instance
 
     def containers(self, engine):
         """This installation's containers, whatever their state."""

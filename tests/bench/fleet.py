@@ -15,7 +15,7 @@ SMALL = {"memory": "1g", "cpu": "1"}
 @contextmanager
 def installation(**environment):
     """A product of the measure's own on SQLite, as `make up` runs it; nothing of it remains."""
-    product = Product(environment={"DATABASE_URL": "", "REDIS_URL": "", **environment})
+    product = Product(environment={"DATABASE_URL": "", "REDIS_URL": "", **environment}, fresh=True)
     try:
         product.start()
         yield product

@@ -39,8 +39,8 @@ def running(**options):
 
 @pytest.fixture(scope="session")
 def embedded():
-    """A product in one process."""
-    with running() as product:
+    """A product in one process, which has made its tables itself, as a user's does."""
+    with running(fresh=True) as product:
         yield product
 
 
