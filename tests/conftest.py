@@ -1,6 +1,7 @@
 """Nothing of a unit test reaches an engine; live tests ask for a real one."""
 
 import os
+import shutil
 from concurrent.futures import wait
 from importlib import import_module
 from threading import Barrier
@@ -13,11 +14,12 @@ from django.db import connections
 from django.test import TransactionTestCase
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from xdist.scheduler import LoadFileScheduling
 
 from agents import database, engine, live
 from agents.output import shared_chunks
 from agents.runtime import get_runtime
-from tests import answered, emptying, engines
+from tests import answered, emptying, engines, migrated
 from trinity import api, handler
 
 # How long an example takes is the machine's business.
@@ -54,9 +56,31 @@ def pytest_sessionfinish(session):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+# The set-up of its fixtures takes longer than its tests: one worker makes them for all its files.
+TOGETHER = "tests/backup/"
+LONG = (
+    TOGETHER,
+    "tests/access/test_urls.py",
+    "tests/api/test_fuzzed.py",
+    "tests/operations/test_deadlines.py",
+    "tests/operations/test_interleavings.py",
+)
+
+
+class _Scheduling(LoadFileScheduling):
+    def _split_scope(self, nodeid):
+        return TOGETHER if nodeid.startswith(TOGETHER) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return _Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
+
+
 def pytest_collection_modifyitems(config, items):
     live = [item for item in items if item.get_closest_marker("live")]
-    # They wait most of the time: at the end, other workers would have nothing to do meanwhile.
+    # At the end, other workers would have nothing to do meanwhile: live ones wait most of the time.
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
     items.sort(key=lambda item: item.get_closest_marker("live") is None)
     if not live or engines.answers():
         return
@@ -64,6 +88,18 @@ def pytest_collection_modifyitems(config, items):
         pytest.exit("No container engine answers, and TRINITY_REQUIRE_ENGINE=1 asks for one", 1)
     for item in live:
         item.add_marker(pytest.mark.skip(reason="no container engine answers"))
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb():
+    """A SQLite database is there before Django looks, with nothing left to migrate."""
+    return "TRINITY_TEST_DATABASE_URL" not in os.environ
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix, django_db_keepdb):
+    if django_db_keepdb:
+        shutil.copy(migrated.database(), django_settings.DATABASES["default"]["TEST"]["NAME"])
 
 
 @pytest.fixture(scope="session")
