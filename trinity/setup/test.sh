@@ -11,6 +11,9 @@ cd "$setup/../.." || exit 1
 # shellcheck source=trinity/setup/python.sh
 . "$setup/python.sh"
 
+# Some images set it; several hundred processes of the tests would each compile what they import.
+unset PYTHONDONTWRITEBYTECODE
+
 has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null; }
 has_nginx() { command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]]; }
 
