@@ -11,6 +11,7 @@ from agents import environment, network, sockets
 from agents.image_source import version_of
 from agents.models import Agent, RetainedWorkspace
 from agents.runtime import ContainerSpec, get_runtime
+from agents.spares import Spares
 from agents.wire import AgentServer
 
 # What a container is made of, and what it was given, are each so much of its hash.
@@ -40,9 +41,9 @@ def derived_key(identity: str) -> str:
     return hmac.new(settings.AGENT_KEY.encode(), identity.encode(), sha256).hexdigest()
 
 
-def server_of(agent: Agent) -> AgentServer:
+def server_of(agent: Agent, spares: Spares | None = None) -> AgentServer:
     runtime, container, directory = get_runtime(), agent.container_id, run_directory(agent)
-    return AgentServer(lambda: runtime.connect(container, directory), server_key(agent))
+    return AgentServer(lambda: runtime.connect(container, directory), server_key(agent), spares)
 
 
 def volume_name(agent: Agent | RetainedWorkspace, purpose: str) -> str:

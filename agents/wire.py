@@ -19,6 +19,7 @@ from typing import Any
 from uuid import UUID
 
 from agents.errors import AgentBusy, AgentUnavailable
+from agents.spares import Connection, Spares
 
 PROTOCOL = 1
 LINE_LIMIT = 1024 * 1024
@@ -171,9 +172,12 @@ def _read_line(connection: socket.socket) -> bytes:
 class AgentServer:
     """An agent's server; every call is a connection of its own, with a proof of its own."""
 
-    def __init__(self, connect: Callable[[], socket.socket], key: str) -> None:
+    def __init__(
+        self, connect: Callable[[], socket.socket], key: str, spares: Spares | None = None
+    ) -> None:
         self._connect = connect
-        self._key = key
+        self.key = key
+        self._spares = spares
         #: What the operation that was started last writes, from its beginning.
         self._kept: tuple[str, asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -184,13 +188,31 @@ class AgentServer:
         would take as long as a short program. Servers of older images close it instead.
         """
         asked = {"verb": "start", "id": operation, "epoch": epoch, "spec": spec, "follow": 0}
-        answer, reader, writer = await self._asked(asked)
+        # Later than that it is not waited for: a server that was held up must not begin it then.
+        asked["before"] = time.time() + ANSWER_SECONDS
+        spare = self._spares.take(self.key) if self._spares else None
+        try:
+            answer, reader, writer = await self._asked(asked, spare)
+        except Refused as error:
+            if error.code == "late":
+                raise AgentUnavailable("The agent server was held up") from error
+            raise
         self._close_kept()
         if answer.get("follows") is True:
             self._kept = operation, reader, writer
         else:
             writer.close()
         return str(answer.get("state"))
+
+    async def make_spare(self) -> None:
+        """Connect for what is started next, unless that is done."""
+        if self._spares and not self._spares.has(self.key):
+            reader, writer, greeting = await self._greeted()
+            # Servers of older images would begin late what has waited in an open connection.
+            if greeting.get("refuses_late") is True:
+                self._spares.keep(self.key, (reader, writer))
+            else:
+                writer.close()
 
     def _close_kept(self) -> None:
         if self._kept:
@@ -258,10 +280,10 @@ class AgentServer:
         return answer
 
     async def _asked(
-        self, request: dict[str, Any]
+        self, request: dict[str, Any], connection: Connection | None = None
     ) -> tuple[dict[str, Any], asyncio.StreamReader, asyncio.StreamWriter]:
         """Return the answer, and the connection, which is the caller's to close."""
-        reader, writer = await self._open()
+        reader, writer = connection or await self._open()
         try:
             return await self._request(reader, writer, request), reader, writer
         except BaseException as error:
@@ -270,7 +292,13 @@ class AgentServer:
                 raise AgentUnavailable("The agent server does not answer") from error
             raise
 
-    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _open(self) -> Connection:
+        reader, writer, _ = await self._greeted()
+        return reader, writer
+
+    async def _greeted(
+        self,
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, dict[str, Any]]:
         connection = await self._connection()
         try:
             reader, writer = await asyncio.open_unix_connection(sock=connection, limit=LINE_LIMIT)
@@ -278,13 +306,12 @@ class AgentServer:
             connection.close()
             raise AgentUnavailable("The agent server does not answer") from error
         try:
-            await self._greet(reader, writer)
+            return reader, writer, await self._greet(reader, writer)
         except BaseException as error:
             writer.close()
             if isinstance(error, OSError):
                 raise AgentUnavailable("The agent server does not answer") from error
             raise
-        return reader, writer
 
     async def _connection(self) -> socket.socket:
         """Connect, as soon as the server takes one more."""
@@ -298,12 +325,15 @@ class AgentServer:
                     raise
             await asyncio.sleep(BUSY_SECONDS)
 
-    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _greet(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> dict[str, Any]:
         challenge = secrets.token_hex(32)
         writer.write(encode({"challenge": challenge}))
         greeting = await _answer(reader)
-        check_greeting(greeting, self._key, challenge)
-        writer.write(encode({"proof": prove(self._key, "client", str(greeting.get("challenge")))}))
+        check_greeting(greeting, self.key, challenge)
+        writer.write(encode({"proof": prove(self.key, "client", str(greeting.get("challenge")))}))
+        return greeting
 
     @staticmethod
     async def _request(

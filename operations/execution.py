@@ -20,6 +20,7 @@ from agents.models import Activity, Host
 from agents.output import logs, shared_chunks
 from agents.output.lines import LineSplitter
 from agents.output.pacing import Paced
+from agents.spares import Spares
 from agents.wire import ANSWER_SECONDS, AgentServer, Kind, Record, Refused, decode, said
 from operations import collecting, endings, results
 from operations.deadlines import Deadline, Overdue
@@ -54,12 +55,16 @@ _ERRORS = {"timeout": Error.TIMEOUT, "start_failed": Error.START_FAILED, "lost":
 class Execution:
     """One operation, from wherever it stands to its end; it comes with its agent, host and log."""
 
-    def __init__(self, operation: Operation, epoch: int, writer: Writer) -> None:
+    def __init__(self, operation: Operation, epoch: int, writer: Writer, spares: Spares) -> None:
         self._operation = operation
         self._id = str(operation.pk)
         self._epoch = epoch
         self._writer = writer
-        self.place: Place = (OneShot if operation.is_isolated else InAgent)(operation, epoch)
+        self.place: Place = (
+            OneShot(operation, epoch)
+            if operation.is_isolated
+            else InAgent(operation, epoch, spares)
+        )
         self._deadline = Deadline(operation)
         self._unreachable_since: float | None = None
         self._silent_seconds = 0.0

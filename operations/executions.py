@@ -15,6 +15,7 @@ from agents.database import Writer, read
 from agents.errors import AgentUnavailable, ContainerMissing, EngineRefused, LeaseLost
 from agents.figures.disk import Sizes
 from agents.models import Agent
+from agents.spares import Spares
 from agents.wire import AgentServer, Refused
 from operations import endings, queue
 from operations.execution import RETRY_SECONDS, Execution
@@ -47,6 +48,7 @@ class Executions:
         self._running: dict[UUID, Execution] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._canceled: set[UUID] = set()
+        self._spares = Spares()
 
     def wake(self) -> None:
         self._wake.set()
@@ -65,9 +67,14 @@ class Executions:
                 tasks.create_task(Sweep(self._host_id, self._epoch).run())
                 tasks.create_task(self._keep_looking())
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self.close()
+
+    async def close(self) -> None:
+        """Let go of all operations, wherever they stand."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._spares.keep_only([])
 
     async def _keep_looking(self) -> None:
         while True:
@@ -110,7 +117,7 @@ class Executions:
         return ended, _due(placed, known)
 
     def _begin(self, operation: Operation) -> None:
-        execution = Execution(operation, self._epoch, self._writer)
+        execution = Execution(operation, self._epoch, self._writer, self._spares)
         self._running[operation.pk] = execution
         self._spawn(self._drive(operation.pk, execution))
 
@@ -134,9 +141,13 @@ class Executions:
         Also ends what goes on there though it has been given up here.
         """
         while True:
-            for agent in await read(self._running_agents):
+            agents = await read(self._running_agents)
+            servers = [containers.server_of(agent, self._spares) for agent in agents]
+            self._spares.keep_only([server.key for server in servers])
+            for server in servers:
                 with suppress(AgentUnavailable, Refused):
-                    await self._forget_finished_of(containers.server_of(agent))
+                    await self._forget_finished_of(server)
+                    await server.make_spare()
             await asyncio.sleep(FORGET_SECONDS)
 
     async def _forget_finished_of(self, server: AgentServer) -> None:

@@ -9,6 +9,7 @@ from agents.database import read
 from agents.errors import AgentPaused, AgentUnavailable
 from agents.figures.disk import Sizes
 from agents.models import Agent
+from agents.spares import Spares
 from agents.wire import AgentServer
 from operations.deadlines import LISTEN_SECONDS, Verdict
 from operations.models import Operation
@@ -90,13 +91,14 @@ class Place(Protocol):
 class InAgent:
     """The container of the agent, which outlives the operation."""
 
-    def __init__(self, operation: Operation, epoch: int) -> None:
+    def __init__(self, operation: Operation, epoch: int, spares: Spares) -> None:
         self._operation = operation
         self._epoch = epoch
+        self._spares = spares
         self._is_known = True
         self._down_since: float | None = None
         self._overdue_since: float | None = None
-        self.server = containers.server_of(operation.agent)
+        self.server = containers.server_of(operation.agent, spares)
 
     async def prepare(self) -> None:
         if self._is_known:
@@ -109,7 +111,7 @@ class InAgent:
         if agent.is_paused:
             raise AgentPaused(agent.name)
         # It may have got a new container, which has the same spool.
-        self.server = containers.server_of(agent)
+        self.server = containers.server_of(agent, self._spares)
 
     async def be_ready(self) -> None:
         """Nothing to do: an agent runs when its server answers."""
@@ -163,6 +165,7 @@ class InAgent:
 
     async def clear(self) -> None:
         await self.server.forget(str(self._operation.pk), self._epoch)
+        await self.server.make_spare()
 
 
 def _is_up(agent: Agent) -> bool:

@@ -1,5 +1,6 @@
 """The server inside a container is not trusted: it proves itself, and every answer is checked."""
 
+import asyncio
 import shutil
 import struct
 import tempfile
@@ -10,6 +11,7 @@ import pytest
 
 from agents import sockets, wire
 from agents.errors import AgentBusy, AgentUnavailable
+from agents.spares import Spares
 from agents.wire import AgentServer, Kind, Refused, WrongGeneration
 from tests.agents.peers import KEY, agent_listening, greeting, greets, read_line, says
 
@@ -225,6 +227,60 @@ async def test_one_that_stays_full_is_given_up(monkeypatch):
     monkeypatch.setattr(wire, "CONNECT_SECONDS", 0.05)
     with pytest.raises(AgentUnavailable):
         await collect(AgentServer(connect, KEY))
+
+
+ANSWER = b'{"ok": true, "state": "running"}\n'
+
+
+async def test_what_is_started_finds_a_connection_that_was_made_ahead(directory):
+    spares = Spares()
+    server = AgentServer(lambda: sockets.connect(directory), KEY, spares)
+    with agent_listening(directory, greets(ANSWER, refuses_late=True)) as connections:
+        await server.make_spare()
+        await server.make_spare()
+        assert len(connections) == 1
+        assert await server.start("1", 1, {}) == "running"
+        assert len(connections) == 1
+        assert not spares.has(KEY)
+
+
+async def test_a_connection_that_is_over_is_not_used(directory):
+    spares = Spares()
+    server = AgentServer(lambda: sockets.connect(directory), KEY, spares)
+    with agent_listening(directory, greets(refuses_late=True)) as connections:
+        await server.make_spare()
+    async with asyncio.timeout(10):
+        while spares.has(KEY):
+            await asyncio.sleep(0)
+    (directory / sockets.SOCKET_NAME).unlink()
+    with agent_listening(directory, greets(ANSWER, refuses_late=True)) as connections:
+        assert await server.start("1", 1, {}) == "running"
+        assert len(connections) == 1
+
+
+async def test_none_is_kept_to_a_server_that_would_begin_late(directory):
+    spares = Spares()
+    server = AgentServer(lambda: sockets.connect(directory), KEY, spares)
+    with agent_listening(directory, greets(ANSWER)):
+        await server.make_spare()
+        assert not spares.has(KEY)
+
+
+async def test_none_is_kept_to_a_server_that_is_no_more(directory):
+    spares = Spares()
+    server = AgentServer(lambda: sockets.connect(directory), KEY, spares)
+    with agent_listening(directory, greets(ANSWER, refuses_late=True)):
+        await server.make_spare()
+        spares.keep_only([KEY])
+        assert spares.has(KEY)
+        spares.keep_only([])
+        assert not spares.has(KEY)
+
+
+async def test_a_server_that_was_held_up_is_asked_again(directory, server):
+    answer = b'{"ok": false, "code": "late", "detail": "too old"}\n'
+    with agent_listening(directory, greets(answer)), pytest.raises(AgentUnavailable):
+        await server.start("1", 1, {})
 
 
 @pytest.mark.parametrize(

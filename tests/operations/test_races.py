@@ -180,9 +180,7 @@ async def looking_when_told(agent):
     try:
         yield executions
     finally:
-        for task in executions._tasks:
-            task.cancel()
-        await asyncio.gather(*executions._tasks, return_exceptions=True)
+        await executions.close()
         await asyncio.to_thread(writer.close)
 
 

@@ -120,3 +120,17 @@ async def test_a_log_is_cut_at_its_cap_and_the_operation_runs_on(agent, monkeypa
     *kept, marker = await lines_of(operation)
     assert marker == "[... logs truncated at 10MB limit ...]"
     assert len("".join(f"{line}\n" for line in kept)) in {1000, 1001}
+
+
+async def test_the_next_operation_finds_a_connection_that_was_made_ahead(agent, containers):
+    first = await begin(agent, "true")
+    async with executing(agent) as executions:
+        await finished(first)
+        await until(lambda: not executions._running)
+        made = containers.calls["connect"]
+        second = await begin(agent, "true")
+        executions.wake()
+        await finished(second)
+        await until(lambda: not executions._running)
+        # For its artifacts, to forget it, and ahead for the one that comes next.
+        assert containers.calls["connect"] == made + 3

@@ -147,6 +147,10 @@ class AgentServer:
         spec = Spec.parse(fields, self.workspace)
         operation = self._operations.get(identifier)
         if operation is None:
+            before = requests.seconds(request, "before")
+            if before is not None and time.time() > before:
+                # We were held up, and whoever asked waits no longer.
+                raise Refused("late", "the request is older than it may be")
             operation = await self._begin(identifier, spec)
         await operation.launched.wait()
         if self._operations.get(identifier) is not operation:

@@ -87,6 +87,8 @@ async def authenticate(
         raise Rubbish("the challenge is not 64 hex digits")
     ours = secrets.token_hex(32)
     hello = {"protocol": PROTOCOL, "generation": generation, "challenge": ours}
+    # Tells that a connection may be kept open before something is asked for by it.
+    hello["refuses_late"] = True
     await send(writer, hello | {"proof": prove(key, f"server:{theirs}")})
     proof = parse(await read_line(reader, HANDSHAKE_BYTES)).get("proof")
     # Bytes: compare_digest raises for text that is not ASCII.

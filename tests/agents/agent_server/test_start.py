@@ -1,5 +1,6 @@
 """Starting happens once, and only for the highest epoch seen."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.agents.agent_server.client import new_id, receive, send
@@ -39,6 +40,17 @@ def test_a_start_that_is_refused_is_not_followed(client):
         send(stream, {"verb": "start", **asked})
         assert receive(stream)["code"] == "stale_epoch"
         assert stream.read() == b""
+
+
+def test_a_start_that_nobody_waits_for_any_more_is_refused(client, server):
+    id, spec = new_id(), {"command": ["touch", f"{server.workspace}/begun"]}
+    asked = {"id": id, "epoch": 1, "spec": spec}
+    assert client.ask("start", **asked, before=time.time() - 1)["code"] == "late"
+    assert client.ask("ping")["operations"] == []
+    assert client.ask("start", **asked, before=time.time() + 60)["ok"]
+    client.finish(id)
+    # What has begun is told, however late.
+    assert client.ask("start", **asked, before=time.time() - 1)["state"] == "finished"
 
 
 def test_a_lower_epoch_is_refused_also_after_a_restart(client, server):
