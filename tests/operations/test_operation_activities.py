@@ -13,9 +13,13 @@ from trinity.audit import Actor
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-async def run(agent, *command, **fields):
-    new = NewOperation(command=list(command), **fields)
-    operation = await read(requests.request_operation, agent, Actor(agent.owner), new)
+async def ask(agent, *command):
+    new = NewOperation(command=list(command))
+    return await read(requests.request_operation, agent, Actor(agent.owner), new)
+
+
+async def run(agent, *command):
+    operation = await ask(agent, *command)
     async with executing(agent):
         return await finished(operation)
 
@@ -48,8 +52,10 @@ async def test_one_that_cannot_be_started_has_failed(agent):
 async def test_both_ends_are_told_to_those_who_watch_the_agent(agent):
     async with page_of(agent.owner) as page:
         await page.subscribe("agent:scribe")
-        operation = await run(agent, "true")
-        told = [await page.next("activity") for _ in range(2)]
+        operation = await ask(agent, "true")
+        # Until it has told the end, which it records before.
+        async with executing(agent):
+            told = [await page.next("activity") for _ in range(2)]
     assert [each["activity_state"] for each in told] == ["started", "completed"]
     assert {each["related_execution_id"] for each in told} == {str(operation.pk)}
     assert {each["agent_name"] for each in told} == {"scribe"}
