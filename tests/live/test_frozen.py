@@ -96,7 +96,7 @@ def test_an_isolated_one_that_waits_for_the_cancel_is_stopped_in_time(embedded, 
     operation = begun(embedded, agent, FREEZE_WHEN_TOLD, isolated=True)
     [told] = embedded.cancel(operation)
     # Its shell may say what became of the program that it waited for.
-    assert set(told["result"]["logs"]) - {"Terminated"} == {"begun"}
+    assert told["result"]["logs"] in (["begun"], ["begun", "Terminated"])
     wait_until(lambda: not left(embedded, engine, operation), seconds=30)
 
 
