@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any, NoReturn, Protocol
 
 from agents import containers
@@ -165,7 +166,9 @@ class InAgent:
 
     async def clear(self) -> None:
         await self.server.forget(str(self._operation.pk), self._epoch)
-        await self.server.make_spare()
+        # It is for another operation: this one is done without it.
+        with suppress(AgentUnavailable):
+            await self.server.make_spare()
 
 
 def _is_up(agent: Agent) -> bool:

@@ -4,7 +4,8 @@ import pytest
 
 from agents.containers import run_directory
 from agents.database import read
-from agents.errors import LeaseLost
+from agents.errors import AgentUnavailable, LeaseLost
+from agents.wire import AgentServer
 from operations import execution
 from operations.models import Operation
 from tests.operations.driving import ENDLESS, begin, executing, finished, lines_of, until
@@ -134,3 +135,14 @@ async def test_the_next_operation_finds_a_connection_that_was_made_ahead(agent, 
         await until(lambda: not executions._running)
         # For its artifacts, to forget it, and ahead for the one that comes next.
         assert containers.calls["connect"] == made + 3
+
+
+async def test_one_is_done_though_no_connection_can_be_made_ahead(agent, monkeypatch):
+    async def fails(*_of_a_spare):
+        raise AgentUnavailable("It takes no more")
+
+    monkeypatch.setattr(AgentServer, "make_spare", fails)
+    operation = await begin(agent, "true")
+    async with executing(agent) as executions:
+        await finished(operation)
+        await until(lambda: not executions._running, seconds=10)
